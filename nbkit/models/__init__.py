@@ -1,0 +1,1 @@
+"""Networks and their configurations. Nothing here knows how it is trained."""

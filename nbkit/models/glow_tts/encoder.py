@@ -1,0 +1,190 @@
+"""Text to prior: prenet, self-attention with relative positions, duration predictor."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nbkit.models.glow_tts.config import GlowTTSConfig
+
+
+def sequence_mask(lengths: Tensor, size: int) -> Tensor:
+    """1 where an item has a value, 0 behind its end: lengths [B] -> [B, 1, size] float32."""
+    return (torch.arange(size, device=lengths.device) < lengths[:, None]).unsqueeze(1).float()
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of [B, C, T]."""
+
+    def __init__(self, channels: int, eps: float = 1e-4):
+        super().__init__()
+        self.eps = eps
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.transpose(1, 2), self.gamma.shape, self.gamma, self.beta, self.eps).transpose(1, 2)
+
+
+class Prenet(nn.Module):
+    """Three convolutions whose result is added to the embedding; the last projection starts at zero."""
+
+    def __init__(self, channels: int, dropout: float, kernel: int = 5, layers: int = 3):
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv1d(channels, channels, kernel, padding=kernel // 2) for _ in range(layers))
+        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Conv1d(channels, channels, 1)
+        nn.init.zeros_(self.projection.weight)
+        nn.init.zeros_(self.projection.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        y = x
+        for convolution, norm in zip(self.convolutions, self.norms):
+            y = self.dropout(F.relu(norm(convolution(y * mask))))
+        return (x + self.projection(y)) * mask
+
+
+class RelativeAttention(nn.Module):
+    """Self-attention that also knows how far apart two tokens stand, up to `window` to each side; shared by the heads.
+
+    Source: paper_notes/glow_tts.md#encoder
+    """
+
+    def __init__(self, channels: int, heads: int, window: int, dropout: float):
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.query, self.key, self.value, self.output = (nn.Conv1d(channels, channels, 1) for _ in range(4))
+        for projection in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(projection.weight)
+        width = channels // heads
+        self.relative_key = nn.Parameter(torch.randn(2 * window + 1, width) * width**-0.5)
+        self.relative_value = nn.Parameter(torch.randn(2 * window + 1, width) * width**-0.5)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, C, T], mask [B, 1, T] -> [B, C, T]"""
+        weights = self.dropout(self.weights(x, mask))
+        value = self._split(self.value(x))
+        joined = weights @ value + self._band(weights) @ self.relative_value.to(weights.dtype)
+        return self.output(joined.transpose(2, 3).reshape(x.shape))
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The attention of each token to each other: [B, H, T, T], rows sum to 1."""
+        query, key = self._split(self.query(x)), self._split(self.key(x))
+        query = query / math.sqrt(query.shape[-1])
+        scores = query @ key.transpose(2, 3) + self._spread(query @ self.relative_key.to(query.dtype).T)
+        both = (mask.unsqueeze(2) * mask.unsqueeze(3)) == 0
+        return scores.masked_fill(both, -1e4).softmax(-1)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, C, T] -> [B, H, T, C / H]"""
+        return x.unflatten(1, (self.heads, -1)).transpose(2, 3)
+
+    def _distances(self, tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Index into the 2 * window + 1 distances for each pair of tokens, and whether the pair lies in the window."""
+        position = torch.arange(tokens, device=device)
+        distance = position[None, :] - position[:, None] + self.window
+        return distance.clamp(0, 2 * self.window), (distance >= 0) & (distance <= 2 * self.window)
+
+    def _spread(self, by_distance: Tensor) -> Tensor:
+        """[B, H, T, 2 window + 1] -> [B, H, T, T]: each distance to where the token at that distance stands."""
+        index, inside = self._distances(by_distance.shape[2], by_distance.device)
+        return by_distance.gather(3, index.expand(*by_distance.shape[:2], -1, -1)) * inside
+
+    def _band(self, weights: Tensor) -> Tensor:
+        """[B, H, T, T] -> [B, H, T, 2 window + 1]: the weights near the diagonal, by distance."""
+        tokens = weights.shape[2]
+        padded = F.pad(weights, (self.window, self.window))
+        return torch.stack([padded.diagonal(d, 2, 3)[..., :tokens] for d in range(2 * self.window + 1)], -1)
+
+
+class FeedForward(nn.Module):
+    """Two convolutions over time with a ReLU between."""
+
+    def __init__(self, channels: int, hidden: int, kernel: int, dropout: float):
+        super().__init__()
+        self.inner = nn.Conv1d(channels, hidden, kernel, padding=kernel // 2)
+        self.outer = nn.Conv1d(hidden, channels, kernel, padding=kernel // 2)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.dropout(F.relu(self.inner(x * mask)))
+        return self.outer(x * mask) * mask
+
+
+class EncoderLayer(nn.Module):
+    """Attention, then feed-forward, each added and normalised after."""
+
+    def __init__(self, c: GlowTTSConfig):
+        super().__init__()
+        self.attention = RelativeAttention(c.hidden, c.heads, c.window, c.encoder_dropout)
+        self.attention_norm = ChannelNorm(c.hidden)
+        self.feed_forward = FeedForward(c.hidden, c.filter, c.kernel, c.encoder_dropout)
+        self.feed_forward_norm = ChannelNorm(c.hidden)
+        self.dropout = nn.Dropout(c.encoder_dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = x * mask
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x, mask)))
+
+
+class DurationPredictor(nn.Module):
+    """log of the frames that each token holds, from the encoder's output, which it does not train.
+
+    Source: paper_notes/glow_tts.md#durations
+    """
+
+    def __init__(self, channels: int, hidden: int, kernel: int, dropout: float):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, hidden, kernel, padding=kernel // 2) for width in (channels, hidden)
+        )
+        self.norms = nn.ModuleList(ChannelNorm(hidden) for _ in range(2))
+        self.projection = nn.Conv1d(hidden, 1, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, C, T], mask [B, 1, T] -> [B, T] natural log of frames"""
+        for convolution, norm in zip(self.convolutions, self.norms):
+            x = self.dropout(norm(F.relu(convolution(x * mask))))
+        return (self.projection(x * mask) * mask).squeeze(1)
+
+
+class TextEncoder(nn.Module):
+    """Tokens to the mean and log sigma of the prior of a frame, and to the log durations."""
+
+    def __init__(self, c: GlowTTSConfig):
+        super().__init__()
+        self.scale = math.sqrt(c.hidden)
+        self.embedding = nn.Embedding(c.vocabulary, c.hidden)
+        nn.init.normal_(self.embedding.weight, 0.0, c.hidden**-0.5)
+        self.prenet = Prenet(c.hidden, c.prenet_dropout) if c.prenet else None
+        self.layers = nn.ModuleList(EncoderLayer(c) for _ in range(c.encoder_layers))
+        self.mean = nn.Conv1d(c.hidden, c.bands, 1)
+        self.log_sigma = None if c.mean_only else nn.Conv1d(c.hidden, c.bands, 1)
+        speaker = c.speaker_channels if c.speakers > 1 else 0
+        self.duration = DurationPredictor(c.hidden + speaker, c.duration_filter, c.kernel, c.encoder_dropout)
+
+    def hidden(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """tokens [B, T], mask [B, 1, T] -> [B, C, T]"""
+        x = (self.embedding(tokens) * self.scale).transpose(1, 2) * mask
+        if self.prenet is not None:
+            x = self.prenet(x, mask)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x * mask
+
+    def forward(self, tokens: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """tokens [B, T], mask [B, 1, T], speaker [B, C', 1] -> mean, log_sigma [B, C, T], log durations [B, T]"""
+        x = self.hidden(tokens, mask)
+        mean = (self.mean(x) * mask).float()
+        log_sigma = torch.zeros_like(mean) if self.log_sigma is None else (self.log_sigma(x) * mask).float()
+        detached = x.detach()
+        if speaker is not None:
+            detached = torch.cat([detached, speaker.expand(-1, -1, x.shape[2])], 1)
+        return mean, log_sigma, self.duration(detached, mask).float()

@@ -1,0 +1,168 @@
+"""Glow-TTS: a flow-based text-to-speech model that finds the alignment by itself.
+
+Source: paper_notes/glow_tts.md
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nbkit.kernels.mas import maximum_path
+from nbkit.models.glow_tts.config import GlowTTSConfig
+from nbkit.models.glow_tts.decoder import FlowDecoder
+from nbkit.models.glow_tts.encoder import TextEncoder, sequence_mask
+
+LOG_2_PI = math.log(2 * math.pi)
+
+
+class GlowTTSOutput(NamedTuple):
+    """What one pass over recordings gives. F is cut to a multiple of `squeeze`, frame_lengths likewise."""
+
+    z: Tensor  # [B, C, F] latent of the recording
+    z_mean: Tensor  # [B, C, F] prior of each frame, from the token that holds it
+    z_log_sigma: Tensor  # [B, C, F]
+    log_determinant: Tensor  # [B]
+    mean: Tensor  # [B, C, T] prior of each token
+    log_sigma: Tensor  # [B, C, T]
+    durations: Tensor  # [B, T] int64, frames held by each token on the best path
+    log_durations: Tensor  # [B, T] predicted natural log of frames
+    token_lengths: Tensor  # [B]
+    frame_lengths: Tensor  # [B]
+
+    def negative_log_likelihood(self) -> Tensor:
+        """Sum over all valid frames and bands, in nats. Source: paper_notes/glow_tts.md#likelihood"""
+        mask = sequence_mask(self.frame_lengths, self.z.shape[2])
+        scaled = (self.z - self.z_mean) * torch.exp(-self.z_log_sigma)
+        elements = self.frame_lengths.sum() * self.z.shape[1]
+        # z and the prior are 0 behind the end, so only the constant needs to know the number of elements.
+        return (self.z_log_sigma * mask + 0.5 * scaled**2).sum() - self.log_determinant.sum() + 0.5 * LOG_2_PI * elements
+
+    def duration_error(self) -> Tensor:
+        """Sum over all tokens of the squared error of the log duration. Source: paper_notes/glow_tts.md#durations"""
+        mask = sequence_mask(self.token_lengths, self.durations.shape[1]).squeeze(1)
+        return (((self.log_durations - torch.log(1e-8 + self.durations.float())) * mask) ** 2).sum()
+
+
+class Synthesis(NamedTuple):
+    """Mel [B, C, F] natural log, its frame_lengths [B], and the durations [B, T] that were used, in frames."""
+
+    mel: Tensor
+    frame_lengths: Tensor
+    durations: Tensor
+
+
+class GlowTTS(nn.Module):
+    """Text encoder and flow decoder, joined by a monotonic path that is searched anew in each step."""
+
+    def __init__(self, config: GlowTTSConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = TextEncoder(config)
+        self.decoder = FlowDecoder(config)
+        self.speaker = None
+        if config.speakers > 1:
+            self.speaker = nn.Embedding(config.speakers, config.speaker_channels)
+            nn.init.uniform_(self.speaker.weight, -0.1, 0.1)
+
+    def _speaker(self, speakers: Tensor | None) -> Tensor | None:
+        if self.speaker is None:
+            return None
+        if speakers is None:
+            raise ValueError(f"this model has {self.config.speakers} speakers: say which, as an int64 tensor [B]")
+        return F.normalize(self.speaker(speakers)).unsqueeze(-1)
+
+    def _cut(self, mel: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Cut to a multiple of `squeeze`: mel, lengths and the mask [B, 1, F]."""
+        n = self.config.squeeze
+        frame_lengths = frame_lengths // n * n
+        mel = mel[:, :, : mel.shape[2] // n * n]
+        return mel, frame_lengths, sequence_mask(frame_lengths, mel.shape[2])
+
+    def forward(
+        self, tokens: Tensor, token_lengths: Tensor, mel: Tensor, frame_lengths: Tensor, speakers: Tensor | None = None
+    ) -> GlowTTSOutput:
+        """tokens [B, T] int64, token_lengths [B], mel [B, C, F] natural log, frame_lengths [B], speakers [B] int64"""
+        speaker = self._speaker(speakers)
+        token_mask = sequence_mask(token_lengths, tokens.shape[1])
+        mel, frame_lengths, frame_mask = self._cut(mel, frame_lengths)
+        mean, log_sigma, log_durations = self.encoder(tokens, token_mask, speaker)
+        z, log_determinant = self.decoder(mel, frame_mask, speaker)
+        with torch.no_grad():
+            scores = frame_scores(z, mean, log_sigma).nan_to_num(nan=0.0)  # a NaN reaches the loss through z itself
+            path = maximum_path(scores, token_lengths, frame_lengths, layout="bft")
+        holder = path.frame_to_token[:, None, :].expand(-1, mean.shape[1], -1)
+        return GlowTTSOutput(
+            z,
+            mean.gather(2, holder) * frame_mask,
+            log_sigma.gather(2, holder) * frame_mask,
+            log_determinant,
+            mean,
+            log_sigma,
+            path.durations,
+            log_durations,
+            token_lengths,
+            frame_lengths,
+        )
+
+    @torch.no_grad()
+    def initialise(self, mel: Tensor, frame_lengths: Tensor, speakers: Tensor | None = None) -> None:
+        """Data-dependent initialisation of the flow; without it training is noise."""
+        mel, _, mask = self._cut(mel, frame_lengths)
+        self.decoder.initialise(mel, mask, self._speaker(speakers))
+
+    @torch.no_grad()
+    def synthesise(
+        self,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        speakers: Tensor | None = None,
+        *,
+        noise: Tensor | None = None,
+        noise_scale: float = 0.667,
+        length_scale: float = 1.0,
+    ) -> Synthesis:
+        """Speak: tokens [B, T] int64, token_lengths [B] -> Synthesis.
+
+        noise         [C, F'] standard normal, F' at least as long as the speech; None is drawn from torch's generator
+        noise_scale   temperature: 0 gives the mean, 1 the whole spread of the training speech
+        length_scale  factor on each duration, > 1 is slower
+        """
+        speaker = self._speaker(speakers)
+        token_mask = sequence_mask(token_lengths, tokens.shape[1])
+        mean, log_sigma, log_durations = self.encoder(tokens, token_mask, speaker)
+        durations = torch.ceil(log_durations.exp() * token_mask.squeeze(1) * length_scale).long()
+        n = self.config.squeeze
+        frame_lengths = (durations.sum(1) // n).clamp_min(1) * n
+        ends = durations.cumsum(1).minimum(frame_lengths[:, None])  # an odd frame at the end is cut
+        durations = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1]))
+        holder, frame_mask = self._hold(durations, token_lengths, frame_lengths)
+        holder = holder[:, None, :].expand(-1, mean.shape[1], -1)
+        z_mean, z_sigma = mean.gather(2, holder), log_sigma.gather(2, holder).exp()
+        if noise is None:
+            noise = torch.randn_like(z_mean)
+        z = (z_mean + z_sigma * noise[..., : z_mean.shape[2]] * noise_scale) * frame_mask
+        return Synthesis(self.decoder.inverse(z, frame_mask, speaker), frame_lengths, durations)
+
+    def _hold(self, durations: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The token of each frame [B, F], the last token behind its end, and the mask [B, 1, F]."""
+        frames = torch.arange(int(frame_lengths.max()), device=durations.device)
+        ends = durations.cumsum(1)
+        holder = torch.searchsorted(ends, frames.expand(len(ends), -1).contiguous(), right=True)
+        return holder.minimum(token_lengths[:, None] - 1), sequence_mask(frame_lengths, len(frames))
+
+
+def frame_scores(z: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
+    """Log-likelihood of each frame under the prior of each token, as one matrix product.
+
+    Source: paper_notes/glow_tts.md#search
+    z [B, C, F], mean and log_sigma [B, C, T] -> [B, F, T] float32
+    """
+    precision = torch.exp(-2 * log_sigma)
+    constant = (-0.5 * LOG_2_PI - log_sigma - 0.5 * mean**2 * precision).sum(1, keepdim=True)  # [B, 1, T]
+    frames = torch.cat([z, -0.5 * z**2], 1).transpose(1, 2)
+    return torch.baddbmm(constant, frames, torch.cat([mean * precision, precision], 1))
