@@ -1,0 +1,65 @@
+"""Every test gets its own outputs and cache; tests that need something say what, and are skipped with a reason."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# where such a variable is set, a skip of a test with that marker is a failure
+_MUST_RUN = {"gpu": "NBKIT_REQUIRE_GPU", "browser": "CI"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("network"):
+            item.add_marker(pytest.mark.enable_socket)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    for marker, variable in _MUST_RUN.items():
+        if report.skipped and item.get_closest_marker(marker) and os.environ.get(variable):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, but {variable} is set, so it has to run: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the folders of the person who runs it."""
+    monkeypatch.setenv("NBKIT_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("NBKIT_CACHE", str(tmp_path / "cache"))
+    for name in ("NBKIT_HOME", "NBKIT_HEADLESS", "NBKIT_RUN_POINTER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets."""
+    return _folder("NBKIT_DATA")
+
+
+@pytest.fixture
+def golden() -> Path:
+    """The folder of outputs of other implementations."""
+    return _folder("NBKIT_GOLDEN")
+
+
+def _folder(variable: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set")
+    if not Path(value).is_dir():
+        pytest.fail(f"{variable} names {value}, which is not a folder")
+    return Path(value)
