@@ -41,9 +41,7 @@ def test_papermill_finds_every_parameter_without_a_warning(caplog):
     from papermill.inspection import _infer_parameters
 
     cell = nbformat.v4.new_code_cell(Bake().cell(), metadata={"tags": ["parameters"]})
-    notebook = nbformat.v4.new_notebook(
-        cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    )
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"language_info": {"name": "python"}})
     found = {one.name: one.default for one in _infer_parameters(notebook)}
     assert found == {field.name: literal(field.default) for field in Bake.fields()}
     assert not caplog.records
