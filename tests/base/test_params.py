@@ -42,7 +42,7 @@ def test_papermill_finds_every_parameter_without_a_warning(caplog):
 
     cell = nbformat.v4.new_code_cell(Bake().cell(), metadata={"tags": ["parameters"]})
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"language_info": {"name": "python"}})
-    found = {one.name: one.default for one in _infer_parameters(notebook)}
+    found = {one.name: one.default for one in _infer_parameters(notebook, name="python3")}
     assert found == {field.name: literal(field.default) for field in Bake.fields()}
     assert not caplog.records
 
