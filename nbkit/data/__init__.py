@@ -1,0 +1,1 @@
+"""Files to arrays: sound, text, and where they come from."""
