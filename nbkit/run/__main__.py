@@ -1,0 +1,24 @@
+"""`nbkit`, also as `python -m nbkit.run`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import nbkit
+from nbkit.run import notebook
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="nbkit", description="Korean speech and language models, from a notebook.")
+    parser.add_argument("--version", action="version", version=f"nbkit {nbkit.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in (notebook,):
+        module.add_parser(commands)
+    arguments = parser.parse_args(words)
+    return arguments.call(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""`nbkit run`: a notebook from the command line, with checked parameters, into its run folder."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbkit
+from nbkit.base import workspace
+from nbkit.base.params import Params, ParamsError
+from nbkit.base.record import run_hash, write_json
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `run` to the command line."""
+    parser = subparsers.add_parser("run", help="run a notebook without a browser", add_help=False)
+    parser.add_argument("notebook", nargs="?", help="a path, or a name in notebooks/ as 22_glow_train")
+    parser.add_argument("--preset", metavar="NAME", help="start from named values, as smoke")
+    parser.add_argument("-p", dest="values", nargs=2, metavar=("NAME", "VALUE"), action="append", default=[])
+    parser.add_argument("-o", dest="outputs", metavar="FOLDER", help="write below FOLDER instead of outputs/")
+    parser.add_argument("-h", "--help", action="store_true", help="with a notebook: its parameters and presets too")
+    parser.set_defaults(call=lambda arguments: _command(parser, arguments))
+
+
+def find(name: str) -> Path:
+    """The notebook of a path or of a name in notebooks/. Raises FileNotFoundError that lists what there is."""
+    if Path(name).suffix == ".ipynb" and Path(name).is_file():
+        return Path(name).resolve()
+    folder = workspace.root() / "notebooks"
+    path = folder / f"{name}.ipynb"
+    if not path.is_file():
+        known = ", ".join(one.stem for one in sorted(folder.glob("*.ipynb")))
+        raise FileNotFoundError(f"wanted a notebook, got {name!r}; give a path or one of {known or 'none'} in {folder}")
+    return path
+
+
+def params_class(notebook: Path) -> type[Params]:
+    """The class that the notebook's metadata names: {"nbkit": {"parameters": "module:Class"}}."""
+    metadata = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
+    named = metadata.get("nbkit", {}).get("parameters", "")
+    module, _, name = named.partition(":")
+    found = getattr(importlib.import_module(module), name, None) if module and name else None
+    if not (isinstance(found, type) and issubclass(found, Params)):
+        raise ParamsError(
+            f"{notebook.name} wants metadata nbkit.parameters as 'module:Class' of a Params class, got {named!r}; "
+            "set it in the notebook's metadata"
+        )
+    return found
+
+
+def configure(cls: type[Params], preset: str | None, values: list[list[str]]) -> Params:
+    """The checked parameters of a command line. Raises ParamsError."""
+    parsed = {name: cls.field(name).parse(word, cls.__name__) for name, word in values}
+    return cls.preset(preset, **parsed) if preset else cls.from_dict(parsed)
+
+
+def run(notebook: Path, config: Params, preset: str | None = None) -> int:
+    """Execute a notebook and keep it, with run.json, in its run folder.
+
+    The folder is that of the record which the notebook opens; without one it is named after notebook and parameters.
+    Returns the exit status: 0 only where every cell ran.
+    """
+    from nbkit.run import execute
+
+    name = f"{notebook.stem}-{run_hash(notebook.stem, config.identity(), '')}"
+    working = workspace.runs() / ".running" / f"{name}.ipynb"
+    working.parent.mkdir(parents=True, exist_ok=True)
+    pointer = working.with_suffix(".pointer")
+    pointer.unlink(missing_ok=True)
+    state = {
+        "state": "running", "notebook": notebook.name, "preset": preset, "parameters": config.as_dict(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }  # fmt: skip
+    announced: list[Path] = []
+
+    def heartbeat() -> None:
+        # as soon as the folder is known it says that somebody is at work, or was and got killed
+        if not announced and pointer.exists() and (folder := pointer.read_text(encoding="utf-8")):
+            announced.append(Path(folder))
+            write_json(announced[0] / "run.json", state)
+
+    os.environ.update(_environment(pointer))
+    outcome = execute.execute(notebook, working, config.as_dict(), heartbeat)
+    heartbeat()
+    folder = announced[0] if announced else workspace.runs() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    executed = folder / "run.ipynb"
+    os.replace(working, executed)
+    pointer.unlink(missing_ok=True)
+    execute.trust(executed)
+    seconds = round(outcome.seconds, 1)
+    ending = {"state": outcome.state, "cell": outcome.cell, "error": outcome.error, "seconds": seconds}
+    write_json(folder / "run.json", {**state, **ending})
+    print(f"{execute.report(outcome, executed)}\n{executed}", file=sys.stderr if outcome.code else sys.stdout)
+    return outcome.code
+
+
+def _environment(pointer: Path) -> dict[str, str]:
+    """What the kernel is told. The kernel imports the nbkit of this process, wherever it was started."""
+    here = str(Path(nbkit.__file__).resolve().parents[1])
+    path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != here]
+    return {
+        "NBKIT_HEADLESS": "1",
+        "NBKIT_RUN_POINTER": str(pointer),
+        "PYTHONPATH": os.pathsep.join([here, *path]),
+    }
+
+
+def _command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    try:
+        if arguments.notebook is None:
+            parser.print_help()
+            return 0 if arguments.help else 2
+        notebook = find(arguments.notebook)
+        cls = params_class(notebook)
+        if arguments.help:
+            print(f"{parser.format_help()}\n{notebook.stem}: {cls.cli_help()}")
+            return 0
+        config = configure(cls, arguments.preset, arguments.values)
+    except (ParamsError, FileNotFoundError) as error:
+        print(f"nbkit run: {error}", file=sys.stderr)
+        return 2
+    if arguments.outputs:
+        os.environ["NBKIT_OUTPUTS"] = str(Path(arguments.outputs).resolve())
+    return run(notebook, config, arguments.preset)
