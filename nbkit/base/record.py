@@ -20,8 +20,9 @@ import math
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from nbkit.base import environment, workspace
 
@@ -66,7 +67,7 @@ class Record:
     _lock: Any = None
 
     @classmethod
-    def open(cls, task: str, config, data_fingerprint: str, *, repeat: int = 0) -> "Record":
+    def open(cls, task: str, config, data_fingerprint: str, *, repeat: int = 0) -> Record:
         """Open the folder that belongs to these parameters, and make it where it does not exist yet.
 
         config            a Params; its identity() and `data_fingerprint` decide the folder
@@ -88,12 +89,14 @@ class Record:
         return record
 
     @classmethod
-    def read(cls, folder: str | os.PathLike) -> "Record":
+    def read(cls, folder: str | os.PathLike) -> Record:
         """Open a run folder for reading."""
         folder = Path(folder)
         config = read_json(folder / CONFIG)
         if config is None:
-            raise FileNotFoundError(f"expected a run folder with {CONFIG}, got {folder}; `ls {folder.parent}` shows the runs")
+            raise FileNotFoundError(
+                f"expected a run folder with {CONFIG}, got {folder}; `ls {folder.parent}` shows the runs"
+            )
         return cls(folder, config)
 
     def _start_writing(self) -> None:
@@ -112,6 +115,13 @@ class Record:
         write_json(self.folder / ENVIRONMENT, sessions)
         write_json(self.folder / CONFIG, self.config)
 
+    def note_session(self, **values: Any) -> None:
+        """Add to what environment.json says of this session: device, precision, kernels."""
+        if self.writer:
+            sessions = read_json(self.folder / ENVIRONMENT)
+            sessions[-1] |= values
+            write_json(self.folder / ENVIRONMENT, sessions)
+
     def close(self) -> None:
         """Let others write into the folder."""
         if self._lock is not None:
@@ -119,7 +129,7 @@ class Record:
             self._lock = None
         self.writer = False
 
-    def __enter__(self) -> "Record":
+    def __enter__(self) -> Record:
         return self
 
     def __exit__(self, *_) -> None:
@@ -202,18 +212,22 @@ def _acquire(folder: Path):
 def runs(task: str | None = None) -> list[Record]:
     """The run folders below outputs/runs, the one that was written to last first."""
     found = [path.parent for path in workspace.runs().glob(f"*/{CONFIG}")]
-    found.sort(key=lambda folder: (folder / STATUS if (folder / STATUS).exists() else folder).stat().st_mtime, reverse=True)
+    found.sort(
+        key=lambda folder: (folder / STATUS if (folder / STATUS).exists() else folder).stat().st_mtime, reverse=True
+    )
     records = [Record.read(folder) for folder in found]
     return [record for record in records if task is None or record.config["task"] == task]
 
 
 def export_name(task: str, **fields: object) -> str:
-    """A readable file name without its ending: export_name("glow_tts", n_blocks=12, lr=1e-3) is glow_tts.n_blocks-12.lr-0.001.
+    """A readable file name without its ending.
 
-    Values may hold dots and hyphens (1e-3, 0.412) but nothing that reads as a further field (a dot, a name, a hyphen).
+    export_name("glow_tts", n_blocks=12, lr=1e-3) is "glow_tts.n_blocks-12.lr-0.001". Values may hold dots and hyphens (1e-3, 0.412) but nothing that reads as a further field (a dot, a name, a hyphen).
     """
     for name, value in {"task": task, **fields}.items():
-        if re.search(r"[/\s]|\.[A-Za-z_][A-Za-z0-9_]*-", str(value)) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        if re.search(r"[/\s]|\.[A-Za-z_][A-Za-z0-9_]*-", str(value)) or not re.fullmatch(
+            r"[A-Za-z_][A-Za-z0-9_]*", name
+        ):
             raise ValueError(f"{name} {value!r} cannot stand in a file name; use letters, digits, '_', '.' and '-'")
     return ".".join([task, *(f"{name}-{value}" for name, value in fields.items())])
 

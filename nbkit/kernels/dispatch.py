@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
-from typing import Callable
 
 _choices: dict[str, str] = {}
 choices = MappingProxyType(_choices)

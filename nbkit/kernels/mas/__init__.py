@@ -37,7 +37,11 @@ def maximum_path(log_p, token_lengths, frame_lengths, *, layout: str = "btf", im
     """
     if layout not in ("btf", "bft"):
         raise ValueError(f"layout is 'btf' for [B, T, F] or 'bft' for [B, F, T], got {layout!r}")
-    scores, tokens, frames = _numpy(log_p), _numpy(token_lengths).astype(np.int64), _numpy(frame_lengths).astype(np.int64)
+    scores, tokens, frames = (
+        _numpy(log_p),
+        _numpy(token_lengths).astype(np.int64),
+        _numpy(frame_lengths).astype(np.int64),
+    )
     scores = scores.astype(np.float32, copy=False)
     if scores.ndim != 3:
         raise AlignmentError(f"log_p must have three axes {layout!r}, got shape {scores.shape}")
@@ -63,11 +67,15 @@ def durations(frame_to_token: np.ndarray, frame_lengths: np.ndarray, tokens: int
 def _check(scores: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -> None:
     items, width, height = scores.shape[0], scores.shape[2], scores.shape[1]
     if tokens.shape != (items,) or frames.shape != (items,):
-        raise AlignmentError(f"{items} items need {items} token and frame lengths, got {tokens.shape} and {frames.shape}")
+        raise AlignmentError(
+            f"{items} items need {items} token and frame lengths, got {tokens.shape} and {frames.shape}"
+        )
     for b in range(items):
         T, F = int(tokens[b]), int(frames[b])
         if not (1 <= T <= width and 1 <= F <= height):
-            raise AlignmentError(f"row {b}: lengths must lie in 1..{width} tokens and 1..{height} frames, got {T} and {F}")
+            raise AlignmentError(
+                f"row {b}: lengths must lie in 1..{width} tokens and 1..{height} frames, got {T} and {F}"
+            )
         if T > F:
             raise AlignmentError(
                 f"row {b}: {T} tokens cannot share {F} frames, each token needs one; "
@@ -75,7 +83,9 @@ def _check(scores: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -> None:
             )
         # One sum tells whether any value is NaN; +inf and -inf in one item give NaN too and are no scores either.
         if np.isnan(scores[b, :F, :T].sum(dtype=np.float64)):
-            raise AlignmentError(f"row {b}: the scores hold NaN or both infinities; the model has diverged or the input is damaged")
+            raise AlignmentError(
+                f"row {b}: the scores hold NaN or both infinities; the model has diverged or the input is damaged"
+            )
 
 
 def _numpy(array) -> np.ndarray:

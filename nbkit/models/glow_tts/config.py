@@ -50,7 +50,7 @@ class GlowTTSConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "GlowTTSConfig":
+    def from_dict(cls, values: dict[str, Any]) -> GlowTTSConfig:
         return cls(**values)
 
 

@@ -34,7 +34,9 @@ class Prenet(nn.Module):
 
     def __init__(self, channels: int, dropout: float, kernel: int = 5, layers: int = 3):
         super().__init__()
-        self.convolutions = nn.ModuleList(nn.Conv1d(channels, channels, kernel, padding=kernel // 2) for _ in range(layers))
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(channels, channels, kernel, padding=kernel // 2) for _ in range(layers)
+        )
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Conv1d(channels, channels, 1)

@@ -40,7 +40,9 @@ class GlowTTSOutput(NamedTuple):
         scaled = (self.z - self.z_mean) * torch.exp(-self.z_log_sigma)
         elements = self.frame_lengths.sum() * self.z.shape[1]
         # z and the prior are 0 behind the end, so only the constant needs to know the number of elements.
-        return (self.z_log_sigma * mask + 0.5 * scaled**2).sum() - self.log_determinant.sum() + 0.5 * LOG_2_PI * elements
+        return (
+            (self.z_log_sigma * mask + 0.5 * scaled**2).sum() - self.log_determinant.sum() + 0.5 * LOG_2_PI * elements
+        )
 
     def duration_error(self) -> Tensor:
         """Sum over all tokens of the squared error of the log duration. Source: paper_notes/glow_tts.md#durations"""
@@ -122,13 +124,13 @@ class GlowTTS(nn.Module):
         token_lengths: Tensor,
         speakers: Tensor | None = None,
         *,
-        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
         noise_scale: float = 0.667,
         length_scale: float = 1.0,
     ) -> Synthesis:
         """Speak: tokens [B, T] int64, token_lengths [B] -> Synthesis.
 
-        noise         [C, F'] standard normal, F' at least as long as the speech; None is drawn from torch's generator
+        generator     of the CPU, draws the noise; frame j gets the same however long the speech is. None is torch's own
         noise_scale   temperature: 0 gives the mean, 1 the whole spread of the training speech
         length_scale  factor on each duration, > 1 is slower
         """
@@ -143,9 +145,8 @@ class GlowTTS(nn.Module):
         holder, frame_mask = self._hold(durations, token_lengths, frame_lengths)
         holder = holder[:, None, :].expand(-1, mean.shape[1], -1)
         z_mean, z_sigma = mean.gather(2, holder), log_sigma.gather(2, holder).exp()
-        if noise is None:
-            noise = torch.randn_like(z_mean)
-        z = (z_mean + z_sigma * noise[..., : z_mean.shape[2]] * noise_scale) * frame_mask
+        noise = torch.randn(z_mean.shape[2], z_mean.shape[1], generator=generator).T.to(z_mean.device)
+        z = (z_mean + z_sigma * noise * noise_scale) * frame_mask
         return Synthesis(self.decoder.inverse(z, frame_mask, speaker), frame_lengths, durations)
 
     def _hold(self, durations: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:

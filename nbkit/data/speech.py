@@ -1,0 +1,282 @@
+"""Rows of a speech data set to batches of tokens and log-mel frames.
+
+Features are extracted once into one archive. The order of batches is a pure function of (seed, epoch), and so batch n
+of a run is the same whether the run came there in one go or was resumed, with any number of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nbkit.base import seeds, workspace
+from nbkit.data import audio, text
+from nbkit.data.audio import MelSpec
+from nbkit.data.manifest import Dataset, Utterance
+
+BLANK = "<blank>"
+DITHER = 1 / 32768  # one step of 16 bits: without it digital silence sits on the floor, where a density has no bound
+
+
+class SpeechError(ValueError):
+    """Rows that cannot be trained on; each is named with its reason."""
+
+
+class TokenReader:
+    """Text to token ids as a model reads it: a front end and, between all tokens, the blank where it is asked for.
+
+    The symbols are those of the front end; the blank, where used, is the last one. Kept in checkpoints as as_dict().
+    """
+
+    def __init__(self, front_end: text.FrontEnd, blank: bool = False):
+        self.front_end, self.blank = front_end, blank
+        self.symbols = (*front_end.symbols, BLANK) if blank else tuple(front_end.symbols)
+
+    def read(self, written: str | Sequence[str], **options: Any) -> text.Encoded:
+        """The tokens of a text, or of labels where the front end takes them; a blank has the span (-1, -1)."""
+        encoded = self.front_end.encode(written, **options)
+        if not self.blank:
+            return encoded
+        T = len(encoded.ids)
+        ids = np.full(2 * T + 1, len(self.symbols) - 1, encoded.ids.dtype)
+        spans = np.full((2 * T + 1, 2), -1, encoded.spans.dtype)
+        ids[1::2], spans[1::2] = encoded.ids, encoded.spans
+        symbols = [BLANK] + [s for symbol in encoded.symbols for s in (symbol, BLANK)]
+        return text.Encoded(ids, symbols, spans, encoded.dropped)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"front_end": self.front_end.as_dict(), "blank": self.blank}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TokenReader:
+        return cls(text.FrontEnd.from_dict(values["front_end"]), values["blank"])
+
+
+class FeatureArchive:
+    """The log-mel frames of a data set in one file, [frames, bands] float32 in a row, and an index beside it.
+
+    Found by the content of the audio file; size and time of change only save reading it again. Writing is append-only
+    and the index line comes after the frames, so an interrupted extraction goes on where it stopped.
+    """
+
+    def __init__(self, name: str, spec: MelSpec):
+        folder = workspace.cache() / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.spec = spec
+        self.path = folder / f"{name}-{spec.fingerprint}.f32"
+        self.index_path = self.path.with_suffix(".jsonl")
+        self._by_stat: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self._by_content: dict[str, dict[str, Any]] = {}
+
+    def extract(self, files: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> None:
+        """Make sure that the frames of all `files` are there. Several processes may call this at once."""
+        from filelock import FileLock
+
+        with FileLock(str(self.path) + ".lock"):
+            self._read_index()
+            missing = [path for path in files if _stat(path) not in self._by_stat]
+            with open(self.path, "ab") as frames, open(self.index_path, "ab") as index:
+                frames.truncate(self._bytes_indexed())
+                for done, path in enumerate(missing, 1):
+                    entry = self._entry(path, frames)
+                    frames.flush()
+                    index.write(json.dumps(entry).encode() + b"\n")
+                    index.flush()
+                    self._remember(entry)
+                    if progress:
+                        progress(done, len(missing))
+
+    def frames(self, path: Path) -> int:
+        """Number of frames of an audio file."""
+        return self._by_stat[_stat(path)]["frames"]
+
+    def log_mel(self, path: Path) -> np.ndarray:
+        """[F, C] float32, natural log; read from disk when it is used."""
+        entry = self._by_stat[_stat(path)]
+        found = np.fromfile(self.path, np.float32, entry["frames"] * self.spec.bands, offset=entry["offset"])
+        return found.reshape(entry["frames"], self.spec.bands)
+
+    def _entry(self, path: Path, frames) -> dict[str, Any]:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        known = self._by_content.get(content)
+        if known is None:
+            wave = audio.load(path, self.spec.rate, resample=True)
+            noise = seeds.generator(0, "dither", content).random(len(wave), dtype=np.float32) - np.float32(0.5)
+            mel = audio.log_mel(wave + noise * np.float32(DITHER), self.spec).T
+            known = {"content": content, "offset": frames.tell(), "frames": len(mel)}
+            frames.write(np.ascontiguousarray(mel, np.float32).tobytes())
+        path_text, size, changed = _stat(path)
+        return known | {"path": path_text, "size": size, "changed": changed}
+
+    def _read_index(self) -> None:
+        if not self.index_path.exists():
+            return
+        whole = self.path.stat().st_size if self.path.exists() else 0
+        lines = self.index_path.read_bytes().split(b"\n")
+        good = []
+        for line in lines:
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                if self._end(entry) <= whole:
+                    self._remember(entry)
+                    good.append(line)
+        if len(good) != len(lines) - 1 or lines[-1]:
+            self.index_path.write_bytes(b"".join(line + b"\n" for line in good))
+
+    def _remember(self, entry: dict[str, Any]) -> None:
+        self._by_stat[entry["path"], entry["size"], entry["changed"]] = entry
+        self._by_content[entry["content"]] = entry
+
+    def _end(self, entry: dict[str, Any]) -> int:
+        return entry["offset"] + entry["frames"] * self.spec.bands * 4
+
+    def _bytes_indexed(self) -> int:
+        return max((self._end(entry) for entry in self._by_content.values()), default=0)
+
+
+def _stat(path: Path) -> tuple[str, int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise SpeechError(
+            f"expected the recording {path}, it is not there; `nbkit data check` lists what is missing"
+        ) from None
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+class Example(NamedTuple):
+    """One utterance, ready for a model."""
+
+    row: Utterance
+    tokens: np.ndarray  # [T] int64
+    spans: np.ndarray  # [T, 2] characters of row.text
+    symbols: list[str]  # [T]
+    frames: int
+    speaker: int
+
+
+def examples(dataset: Dataset, split: str, reader: TokenReader, features: FeatureArchive) -> list[Example]:
+    """The rows of a split as Examples; the features must have been extracted.
+
+    raises SpeechError that lists every row whose text cannot be read or has more tokens than half its frames (a flow
+    that joins two frames into one needs two for each token)
+    """
+    found, problems = [], []
+    for row in (row for row in dataset.rows if row.split == split):
+        known_phones = reader.front_end.name == "phones" and row.phones
+        try:
+            encoded = reader.read([label for label, *_ in row.phones] if known_phones else row.text)
+        except text.TextError as error:
+            problems.append(f"{row.id}: {error}")
+            continue
+        frames = features.frames(row.audio)
+        if len(encoded.ids) > frames // 2 * 2:
+            problems.append(f"{row.id}: {len(encoded.ids)} tokens, but only {frames} frames")
+        speaker = dataset.speakers.index(row.speaker)
+        found.append(Example(row, encoded.ids, encoded.spans, encoded.symbols, frames, speaker))
+    if problems:
+        shown = "\n  ".join(problems[:10]) + (f"\n  and {len(problems) - 10} more" if len(problems) > 10 else "")
+        raise SpeechError(
+            f"{len(problems)} rows of {dataset.name} cannot be used:\n  {shown}\n"
+            f"correct or remove them; `nbkit data check {dataset.name}` lists all before training does"
+        )
+    return found
+
+
+class Batch(NamedTuple):
+    """Utterances side by side, zero behind their ends."""
+
+    tokens: np.ndarray  # [B, T] int64
+    token_lengths: np.ndarray  # [B] int64
+    mel: np.ndarray  # [B, C, F] float32, natural log
+    frame_lengths: np.ndarray  # [B] int64
+    speakers: np.ndarray  # [B] int64
+    items: np.ndarray  # [B] int64, index into the examples
+
+
+def collate(chosen: Sequence[int], rows: Sequence[Example], features: FeatureArchive) -> Batch:
+    """The examples at the indices `chosen`, padded to the longest of them."""
+    found = [rows[i] for i in chosen]
+    token_lengths = np.array([len(e.tokens) for e in found], np.int64)
+    frame_lengths = np.array([e.frames for e in found], np.int64)
+    tokens = np.zeros((len(found), token_lengths.max()), np.int64)
+    mel = np.zeros((len(found), features.spec.bands, frame_lengths.max()), np.float32)
+    for b, example in enumerate(found):
+        tokens[b, : token_lengths[b]] = example.tokens
+        mel[b, :, : frame_lengths[b]] = features.log_mel(example.row.audio).T
+    speakers = np.array([e.speaker for e in found], np.int64)
+    return Batch(tokens, token_lengths, mel, frame_lengths, speakers, np.asarray(chosen, np.int64))
+
+
+def epoch_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int, pool: int = 16) -> np.ndarray:
+    """The batches of an epoch: [batches, batch_size] indices, items of like length together. A pure function.
+
+    Items are shuffled, sorted by length within pools of `pool` batches, cut into batches, and the batches shuffled.
+    Each item comes once; where the last batch is not full, items from the head of the shuffle come a second time.
+    """
+    draw = seeds.generator(seed, "order", epoch)
+    shuffled = draw.permutation(len(lengths))
+    batches = -(-len(lengths) // batch_size)
+    filled = np.resize(shuffled, batches * batch_size)
+    span = pool * batch_size
+    pools = [filled[i : i + span] for i in range(0, len(filled), span)]
+    ordered = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
+    return draw.permutation(ordered.reshape(batches, batch_size))
+
+
+class SpeechBatches:
+    """A map-style data set of training batches: item n is part `part` of `parts` of the n-th batch of the run.
+
+    The parts of a batch are what micro-batches and processes share; together they are the batch.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Example],
+        features: FeatureArchive,
+        batch_size: int,
+        seed: int,
+        part: int = 0,
+        parts: int = 1,
+    ):
+        self.rows, self.features, self.seed, self.part, self.parts = rows, features, seed, part, parts
+        self.batch_size = min(batch_size, len(rows))
+        if self.batch_size < parts:
+            raise SpeechError(
+                f"a batch of {self.batch_size} utterances cannot be shared by {parts} processes and micro-batches; "
+                "use fewer of them, or a larger batch"
+            )
+        self.batches_per_epoch = -(-len(rows) // self.batch_size)
+        self._lengths = np.array([e.frames for e in rows])
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019  the object lives as long as the run
+    def _order(self, epoch: int) -> np.ndarray:
+        return epoch_order(self._lengths, self.batch_size, self.seed, epoch)
+
+    def __getitem__(self, n: int) -> Batch:
+        epoch, index = divmod(n, self.batches_per_epoch)
+        return collate(self._order(epoch)[index][self.part :: self.parts], self.rows, self.features)
+
+
+class ValidationBatches:
+    """All rows once, in order of length: item n of len() batches. With several processes each takes its part."""
+
+    def __init__(
+        self, rows: Sequence[Example], features: FeatureArchive, batch_size: int, part: int = 0, parts: int = 1
+    ):
+        order = np.argsort([e.frames for e in rows], kind="stable")[part::parts]
+        self.rows, self.features = rows, features
+        self._batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, n: int) -> Batch:
+        return collate(self._batches[n], self.rows, self.features)

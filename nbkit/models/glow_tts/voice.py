@@ -1,0 +1,135 @@
+"""A trained Glow-TTS that can be opened alone and speaks: network, symbols and feature parameters in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nbkit.base import seeds
+from nbkit.data import audio
+from nbkit.data.audio import MelSpec
+from nbkit.data.speech import TokenReader
+from nbkit.models.glow_tts.config import GlowTTSConfig
+from nbkit.models.glow_tts.model import GlowTTS
+
+FORMAT = "nbkit.glow_tts.1"
+
+
+class SpokenMel(NamedTuple):
+    """A sentence as the model speaks it, before a vocoder."""
+
+    log_mel: np.ndarray  # [C, F] natural log
+    durations: np.ndarray  # [T] frames
+    symbols: list[str]  # [T]
+
+
+class Spoken(NamedTuple):
+    """A sentence as it is heard."""
+
+    wave: np.ndarray  # [S] float32
+    rate: int
+    mel: SpokenMel
+
+
+class Voice:
+    """A model with everything that it needs to read a text."""
+
+    def __init__(self, model: GlowTTS, reader: TokenReader, spec: MelSpec, speakers: tuple[str, ...], language: str):
+        self.model, self.reader, self.spec = model.eval(), reader, spec
+        self.speakers, self.language = tuple(speakers), language
+
+    @torch.inference_mode()
+    def synthesise(
+        self, text: str, *, speaker: str = "", noise_scale: float = 0.667, length_scale: float = 1.0, seed: int = 0
+    ) -> SpokenMel:
+        """Text to log-mel. The same arguments give the same frames.
+
+        speaker        one of `speakers`; empty takes the first
+        noise_scale    temperature, 0 to 1
+        length_scale   factor on durations, > 1 is slower
+        raises         ValueError for an empty text or an unknown speaker, TextError for symbols the model does not know
+        """
+        if not text.strip():
+            raise ValueError("wanted a text to speak, got an empty one; type a sentence")
+        if speaker and speaker not in self.speakers:
+            raise ValueError(f"speaker must be one of {', '.join(self.speakers)}, got {speaker!r}")
+        encoded = self.reader.read(text)
+        device = next(self.model.parameters()).device
+        spoken = self.model.synthesise(
+            torch.as_tensor(encoded.ids, device=device)[None],
+            torch.tensor([len(encoded.ids)], device=device),
+            torch.tensor([self.speakers.index(speaker) if speaker else 0], device=device),
+            generator=torch.Generator().manual_seed(seeds.key(seed, "speak")),
+            noise_scale=noise_scale,
+            length_scale=length_scale,
+        )
+        return SpokenMel(spoken.mel[0].float().cpu().numpy(), spoken.durations[0].cpu().numpy(), encoded.symbols)
+
+    def speak(self, text: str, **how: Any) -> Spoken:
+        """Text to sound, through Griffin-Lim; the arguments are those of synthesise."""
+        mel = self.synthesise(text, **how)
+        return Spoken(audio.griffin_lim(mel.log_mel, self.spec), self.spec.rate, mel)
+
+    def about(self) -> dict[str, Any]:
+        """What an export says of itself."""
+        return describe(self.model.config, self.reader, self.spec, self.speakers, self.language)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write one .safetensors file that `load` opens alone."""
+        from safetensors.torch import save_file
+
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}")
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        save_file(weights, temporary, metadata={"nbkit": json.dumps(self.about(), ensure_ascii=False)})
+        os.replace(temporary, path)
+        return path
+
+
+def describe(
+    config: GlowTTSConfig, reader: TokenReader, spec: MelSpec, speakers: tuple[str, ...], language: str
+) -> dict[str, Any]:
+    """Everything but the weights that from_parts needs, as JSON; exports and checkpoints keep it."""
+    return {
+        "format": FORMAT,
+        "model": config.as_dict(),
+        "reader": reader.as_dict(),
+        "mel": spec.as_dict(),
+        "speakers": list(speakers),
+        "language": language,
+    }
+
+
+def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Voice:
+    """A Voice from a state dict and what describe() said when it was kept."""
+    if about.get("format") != FORMAT:
+        raise ValueError(f"wanted a Glow-TTS in format {FORMAT}, got {about.get('format')!r}")
+    model = GlowTTS(GlowTTSConfig.from_dict(about["model"]))
+    model.load_state_dict(weights)
+    reader = TokenReader.from_dict(about["reader"])
+    return Voice(model, reader, MelSpec.from_dict(about["mel"]), tuple(about["speakers"]), about["language"])
+
+
+def load(path: str | os.PathLike) -> Voice:
+    """Open an export. raises ValueError for a file that is not one."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            kept = (file.metadata() or {}).get("nbkit")
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"wanted a Glow-TTS export (.safetensors), {path} cannot be read: {error}; export it again"
+        ) from error
+    if kept is None:
+        raise ValueError(f"wanted a Glow-TTS export, {path} has no description of nbkit; export it with Voice.save")
+    return from_parts(weights, json.loads(kept))

@@ -1,0 +1,1 @@
+"""Tasks: the only place that knows a model and a data set."""

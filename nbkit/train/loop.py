@@ -1,0 +1,402 @@
+"""The one loop: fit(task, config, store, record).
+
+A step is a pure function of the weights, the optimiser's state and the step's number: batches come from (seed, step),
+dropout from (seed, step, micro-batch, process). So a run that is cut anywhere and resumed from its last checkpoint
+ends, on the CPU, in the same bits as the run that was not cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nbkit.base import colab, record, seeds
+from nbkit.kernels import dispatch
+from nbkit.train import pictures
+from nbkit.train.store import Checkpoint, CheckpointStore
+from nbkit.train.task import Optimization, Probe, Task, Training
+from nbkit.views.progress import Display
+
+MOST_SKIPPED = 25  # steps in a row without a finite gradient after which training is not going to recover
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to change."""
+
+
+@dataclass
+class FitResult:
+    """How training ended. `reason` is "finished" or "time"; modules are unwrapped and in eval mode."""
+
+    step: int
+    reason: str
+    modules: dict[str, nn.Module]
+
+
+def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record) -> FitResult:
+    """Train `task` to step config.stop_at, from the newest checkpoint in `store` where there is one.
+
+    Saves before it leaves: at the end, when its time is over, at SIGTERM and when the cell is interrupted (the last two
+    are then passed on as they came).
+    raises TrainingError, train.store.CheckpointError, and whatever the task raises
+    """
+    state = _Run(task, config, store, run)
+    try:
+        with _Signals() as signals:
+            reason = state.train(signals)
+    except BaseException as error:
+        told = _advice(error)
+        run.status("failed", step=state.step, message=f"{type(error).__name__}: {told or error}")
+        if told:
+            raise TrainingError(told) from error
+        raise
+    finally:
+        state.display.close()
+    signals.pass_on()
+    return FitResult(state.step, reason, {name: m.eval() for name, m in state.bare.items()})
+
+
+class _Run:
+    """Everything that lives as long as one call of fit."""
+
+    def __init__(self, task: Task, config: Training, store: CheckpointStore, run: record.Record):
+        self.task, self.config, self.store, self.run = task, config, store, run
+        self.display = Display(f"{run.name}", config.stop_at)
+        self.accelerator = accelerator(config.precision)
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+        self.terms: list[str] = []
+        self.validation_loss: float | None = None
+        self.figure: bytes | None = None
+        self._start()
+
+    def _start(self) -> None:
+        """Networks and optimisers, from the newest checkpoint or prepared for step 0."""
+        modules = self.task.modules()
+        checkpoint = self.store.newest()
+        for note in self.store.notes:
+            self.display.note(note)
+        if checkpoint is None:
+            self.task.prepare(modules, tensors(self.task.batches("train", 0, 1)[0], torch.device("cpu")))
+        else:
+            _load_weights(modules, checkpoint)
+        self.optimizations = self.task.optimizations(modules)
+        names = list(modules)
+        prepared = self.accelerator.prepare(*modules.values(), *(o.optimizer for o in self.optimizations.values()))
+        self.modules = dict(zip(names, prepared, strict=False))
+        self.bare = {name: self.accelerator.unwrap_model(module) for name, module in self.modules.items()}
+        self.optimizers = dict(zip(self.optimizations, prepared[len(names) :], strict=True))
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self.run.rewind(self.step)
+        where = f"goes on at step {self.step}" if checkpoint else "starts at step 0"
+        changed = (
+            f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
+        )
+        self.display.note(f"{self.run.name} {where} on {self.accelerator.device}, {self.precision}{changed}")
+
+    @property
+    def precision(self) -> str:
+        return {"no": "fp32"}.get(self.accelerator.mixed_precision, self.accelerator.mixed_precision)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.step, self.skipped = checkpoint.step, checkpoint.state["skipped"]
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(checkpoint.state["optimizers"][name])
+        scaler, kept = self.accelerator.scaler, checkpoint.state["scaler"]
+        if scaler is not None and kept is not None:
+            scaler.load_state_dict(kept)
+
+    def train(self, signals: _Signals) -> str:
+        """Steps until the end, the time limit or a signal; saves in each case. Returns the reason."""
+        config, began, started_at = self.config, time.monotonic(), self.step
+        self.run.status("running", step=self.step, stop_at=config.stop_at, message="")
+        self._note_kernels()
+        batches, reason = self._training_batches(), "finished"
+        while self.step < config.stop_at:
+            out_of_time = (
+                config.minutes > 0 and time.monotonic() - began >= 60 * config.minutes and self.step > started_at
+            )
+            row, asked_to_stop = self._one_step(batches, stop=bool(signals.received) or out_of_time)
+            last = self.step == config.stop_at or asked_to_stop
+            self._log(row)
+            if self.step % config.evaluate_every == 0 or (self.step == config.stop_at):
+                self._evaluate()
+            if last or self.step % config.save_every == 0:
+                self._save()
+            if asked_to_stop:
+                reason = signals.name or "time"
+                break
+        message = {
+            "finished": "reached stop_at",
+            "time": f"stopped after {config.minutes:g} minutes, run again to go on",
+        }
+        state = {"finished": "finished", "time": "paused"}.get(reason, "interrupted")
+        self.run.status(state, step=self.step, message=message.get(reason, f"{reason}; saved, run again to go on"))
+        self._note_kernels()
+        return reason
+
+    def _training_batches(self) -> Iterator[Any]:
+        """This process's micro-batches from the step after this one to the end, in order."""
+        n = self.config.accumulate
+        parts = n * self.world
+        source = [self.task.batches("train", micro * self.world + self.rank, parts) for micro in range(n)]
+        items = [(step, micro) for step in range(self.step, self.config.stop_at) for micro in range(n)]
+        loader = torch.utils.data.DataLoader(
+            _Items(source),
+            batch_size=None,
+            sampler=items,
+            num_workers=self.config.workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+            generator=torch.Generator().manual_seed(0),  # else the loader draws from the stream of the dropout masks
+            multiprocessing_context="forkserver" if self.config.workers else None,
+        )
+        return iter(loader)
+
+    def _one_step(self, batches: Iterator[Any], stop: bool) -> tuple[dict[str, Any], bool]:
+        """Do one step. Returns its line for the log, and whether any process was asked to stop."""
+        began, step = time.monotonic(), self.step + 1
+        device, config = self.accelerator.device, self.config
+        parts = [tensors(next(batches), device) for _ in range(config.accumulate)]
+        weights = _added(self.task.weights(part) for part in parts)
+        self.terms = sorted(weights)
+        totals = self._summed(weights | {"stop": float(stop)})
+        for module in self.modules.values():
+            module.train()
+        generators = [self.task.losses(self.modules, part, step) for part in parts]
+        sums: dict[str, Tensor] = {}
+        row: dict[str, Any] = {"step": step, "split": "train"}
+        for phase in range(1_000_000):
+            name = None
+            for micro, losses in enumerate(generators):
+                torch.manual_seed(seeds.key(config.seed, "step", step, phase, micro, self.rank))
+                with self._synchronised(micro == len(generators) - 1):
+                    found = next(losses, None)
+                    if found is None:
+                        break
+                    name, terms = found
+                    loss = sum(terms[term] / totals[term] for term in terms)
+                    self.accelerator.backward(loss * self.world)  # the processes' gradients are averaged, not added
+                    for term, value in terms.items():
+                        sums[term] = sums.get(term, 0.0) + value.detach().double()
+            if name is None:
+                break
+            row |= self._optimise(name, step)
+        terms = {term: value / totals[term] for term, value in self._summed(sums).items()}
+        row |= {"loss": sum(terms.values()), **terms, "seconds": round(time.monotonic() - began, 4)}
+        self.step = step
+        return row, totals["stop"] > 0
+
+    def _synchronised(self, last: bool):
+        """Gradients travel between processes only with the last micro-batch."""
+        if last or self.world == 1:
+            return contextlib.nullcontext()
+        stack = contextlib.ExitStack()
+        for module in self.modules.values():
+            stack.enter_context(self.accelerator.no_sync(module))
+        return stack
+
+    def _optimise(self, name: str, step: int) -> dict[str, Any]:
+        """One step of an optimiser; one without a finite gradient is skipped and counted."""
+        optimizer, how = self.optimizers[name], self.optimizations[name]
+        self.accelerator.unscale_gradients(optimizer)
+        norm = float(_clip(how))
+        for group in optimizer.param_groups:
+            group["lr"] = how.rate(step)
+        if (
+            math.isfinite(norm) or self.accelerator.scaler is not None
+        ):  # the scaler skips by itself, and lowers its scale
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if math.isfinite(norm):
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row > MOST_SKIPPED:
+                raise TrainingError(
+                    f"{self.skipped_in_a_row} steps in a row had no finite gradient: the model diverged at step {step}. "
+                    f"Lower learning_rate (now {self.config.learning_rate:g}), lengthen warmup_steps (now "
+                    f"{self.config.warmup_steps}), or use precision bf16 or fp32 (now {self.precision}); "
+                    f"the last checkpoint is from before"
+                )
+        rate = {"learning_rate": how.rate(step), "gradient_norm": norm, "skipped": self.skipped}
+        return rate if len(self.optimizers) == 1 else {f"{name}_{k}": v for k, v in rate.items()}
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        """Validate on all rows, then probe on the first process."""
+        for module in self.bare.values():
+            module.eval()
+        source = self.task.batches("validation", self.rank, self.world)
+        sums: dict[str, float] = {}
+        for n in range(len(source)):
+            batch = tensors(source[n], self.accelerator.device)
+            torch.manual_seed(seeds.key(self.config.seed, "validation", n, self.rank))
+            for _, terms in self.task.losses(self.bare, batch, self.step):
+                sums = _added([sums, {k: float(v) for k, v in terms.items()}])
+            sums = _added([sums, {f"weight {k}": v for k, v in self.task.weights(batch).items()}])
+        # a process without validation rows has no sums, and still has to take part in adding them up
+        sums = self._summed(sums, names=[*self.terms, *(f"weight {term}" for term in self.terms)])
+        terms = {k: sums[k] / sums[f"weight {k}"] for k in self.terms if sums[f"weight {k}"]}
+        row: dict[str, Any] = {"step": self.step, "split": "validation"}
+        if terms:
+            self.validation_loss = sum(terms.values())
+            row |= {"loss": self.validation_loss, **terms}
+        probe = self.task.probe(self.bare, self.step) if self.rank == 0 else Probe()
+        row |= probe.metrics
+        self.figure = pictures.keep(self.run, self.step, probe.pictures) or self.figure
+        self._log(row)
+
+    def _save(self) -> None:
+        if self.rank == 0:
+            scaler = self.accelerator.scaler
+            state = {
+                "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+                "scaler": scaler.state_dict() if scaler is not None else None,
+                "skipped": self.skipped,
+            }
+            weights = {f"{name}.{k}": v for name, m in self.bare.items() for k, v in m.state_dict().items()}
+            self.store.save(self.step, weights, state, self.task.contents(), self.validation_loss)
+            self.run.status(step=self.step, saved=self.step)
+        self.validation_loss = None
+        self.accelerator.wait_for_everyone()
+
+    def _log(self, row: dict[str, Any]) -> None:
+        self.run.log(row)
+        if self.rank == 0:
+            self.display.update(row, self.figure)
+
+    def _note_kernels(self) -> None:
+        self.run.note_session(
+            device=str(self.accelerator.device),
+            precision=self.precision,
+            processes=self.world,
+            kernels=dict(dispatch.choices),
+        )
+
+    def _summed(self, values: dict[str, Any], names: list[str] | None = None) -> dict[str, float]:
+        """Sums over the processes, as float64."""
+        names = names or list(values)
+        vector = torch.tensor([float(values.get(name, 0.0)) for name in names], dtype=torch.float64)
+        if self.world > 1:
+            vector = self.accelerator.reduce(vector.to(self.accelerator.device), "sum").cpu()
+        return dict(zip(names, vector.tolist(), strict=True))
+
+
+class _Items(torch.utils.data.Dataset):
+    """(step, micro-batch) -> batch."""
+
+    def __init__(self, source: list[Any]):
+        self.source = source
+
+    def __getitem__(self, item: tuple[int, int]) -> Any:
+        step, micro = item
+        return self.source[micro][step]
+
+
+class _Signals:
+    """SIGTERM and SIGINT wait until the step is done and saved. The second SIGINT does not wait."""
+
+    def __init__(self):
+        self.received: int = 0
+        self._before: dict[int, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return signal.Signals(self.received).name if self.received else ""
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame) -> None:
+        if self.received == signal.SIGINT == number:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def pass_on(self) -> None:
+        """Leave as the signal asked, now that everything is saved."""
+        if self.received == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.received:
+            os.kill(os.getpid(), self.received)
+
+
+def accelerator(precision: str):
+    """Hugging Face accelerate's Accelerator for a declared precision; "auto" is settled here."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()  # a notebook calls fit again, perhaps with another precision
+    return Accelerator(mixed_precision={"fp32": "no"}.get(settled := _settle(precision), settled))
+
+
+def _settle(precision: str) -> str:
+    if precision != "auto":
+        return precision
+    if not torch.cuda.is_available():
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
+
+
+def tensors(batch: Any, device: torch.device) -> Any:
+    """A batch (a NamedTuple of arrays) as tensors on a device."""
+    return type(batch)(*(torch.as_tensor(value).to(device, non_blocking=True) for value in batch))
+
+
+def _added(parts) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0.0) + value
+    return total
+
+
+def _clip(how: Optimization) -> Tensor:
+    """Clip as asked; returns the norm of all gradients before."""
+    parameters = how.parameters()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, how.clip_norm)
+    if math.isfinite(how.clip_value):
+        torch.nn.utils.clip_grad_value_(parameters, how.clip_value)
+    return norm
+
+
+def _load_weights(modules: dict[str, nn.Module], checkpoint: Checkpoint) -> None:
+    for name, module in modules.items():
+        prefix = f"{name}."
+        own = {k.removeprefix(prefix): v for k, v in checkpoint.weights.items() if k.startswith(prefix)}
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as error:
+            raise TrainingError(
+                f"the checkpoint {checkpoint.folder} does not fit the model of today's code ({error}); "
+                "go back to the code that wrote it, or use repeat to open another folder"
+            ) from error
+
+
+def _advice(error: BaseException) -> str:
+    """What to do about a lack of memory; empty for anything else."""
+    if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+        return ""
+    where = "Colab: Runtime > Disconnect and delete runtime frees what other notebooks hold. " if colab.on_vm() else ""
+    return (
+        f"out of memory ({str(error).splitlines()[0]}). Set accumulate to 2 or 4: the same batch in smaller parts. "
+        f"Or lower batch_size, or leave out the longest recordings. {where}"
+    )

@@ -1,0 +1,117 @@
+"""What the loop asks of a task, and the parameters that every training notebook has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nbkit.base.params import Params, param
+
+
+@dataclass(frozen=True)
+class Training(Params):
+    """The parameters of the loop. A task's own come before them in its cell."""
+
+    stop_at: int = param(
+        2000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
+    )
+    batch_size: int = param(16, "Examples a step, over all processes.", low=1)
+    accumulate: int = param(1, "Parts that a step is computed in, for a GPU with little memory.", low=1, high=64)
+    learning_rate: float = param(1e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
+    warmup_steps: int = param(4000, "Steps in which the learning rate grows from 0.", unit="steps", low=1)
+    precision: str = param(
+        "auto", "Arithmetic. auto takes bf16 or fp16 where the GPU has it.", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    seed: int = param(0, "Decides every random draw.", low=0)
+    init_from: str = param("", "A run folder or an export to start from. Empty starts from random weights.")
+    evaluate_every: int = param(500, "Validate, align and speak every so many steps.", low=1, identity=False)
+    save_every: int = param(500, "Write a checkpoint every so many steps.", low=1, identity=False)
+    keep: int = param(3, "Newest checkpoints kept, beside the best one.", low=1, identity=False)
+    minutes: float = param(
+        0.0, "Stop and save after this time, to be resumed. 0 means no limit.", unit="minutes", low=0.0, identity=False
+    )
+    workers: int = param(0, "Processes that load batches. Does not change the result.", low=0, high=16, identity=False)
+    repeat: int = param(0, "A further run of the same parameters in a folder of its own.", low=0, identity=False)
+
+
+@dataclass
+class Optimization:
+    """One optimiser, its learning rate as a function of the step, and how its gradients are clipped."""
+
+    optimizer: torch.optim.Optimizer
+    rate: Callable[[int], float]
+    clip_value: float = math.inf
+    clip_norm: float = math.inf
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+class Picture(NamedTuple):
+    """Arrays that a view can draw, or a sound: `kind` names the view, `arrays` are its arguments."""
+
+    name: str
+    kind: str  # "alignment", "spectrogram" or "audio"
+    caption: str
+    arrays: dict[str, Any]
+
+
+@dataclass
+class Probe:
+    """How a model does just now: numbers for the log, pictures and sounds for the eye and the ear."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    pictures: list[Picture] = field(default_factory=list)
+
+
+class Batches(Protocol):
+    """Item n of a run, from nothing but n."""
+
+    def __getitem__(self, n: int) -> Any: ...
+
+
+class Task(Protocol):
+    """A model and a data set, brought together. Everything is a pure function of the task's parameters."""
+
+    name: str
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Fresh networks, drawn from the seed (or from `init_from`)."""
+        ...
+
+    def optimizations(self, modules: dict[str, nn.Module]) -> dict[str, Optimization]: ...
+
+    def batches(self, split: str, part: int, parts: int) -> Any:
+        """Training: item n is part `part` of `parts` of the n-th batch of the run. Validation: sized, all rows once."""
+        ...
+
+    def prepare(self, modules: dict[str, nn.Module], batch: Any) -> None:
+        """Data-dependent initialisation on the first whole batch, before the first step of a new run."""
+        ...
+
+    def weights(self, batch: Any) -> dict[str, float]:
+        """What each loss term is to be divided by; the loop adds it up over micro-batches and processes."""
+        ...
+
+    def losses(self, modules: dict[str, nn.Module], batch: Any, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield (optimiser name, {term: sum}); the loop steps that optimiser before it asks for the next."""
+        ...
+
+    def probe(self, modules: dict[str, nn.Module], step: int) -> Probe: ...
+
+    def contents(self) -> dict[str, Any]:
+        """What a checkpoint says of itself, as JSON: the model's configuration, symbols, feature parameters."""
+        ...
+
+
+def warmup_inverse_square_root(peak: float, warmup_steps: int) -> Callable[[int], float]:
+    """The schedule of the Transformer: linear growth to `peak`, then falling with the square root of the step.
+
+    It needs no last step, so that training longer is the same run.
+    """
+    return lambda step: peak * min(step / warmup_steps, math.sqrt(warmup_steps / max(step, 1)))
