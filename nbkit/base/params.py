@@ -170,11 +170,11 @@ class Params:
             raise ParamsError(_unknown(f"{cls.__name__} has no preset {name!r}", name, list(cls.PRESETS)))
         return cls.from_dict({**cls.PRESETS[name], **overrides})
 
-    def as_dict(self) -> dict[str, Value]:
+    def as_dict(self) -> dict[str, Any]:
         """Every parameter with its value."""
         return {field.name: getattr(self, field.name) for field in self.fields()}
 
-    def identity(self) -> dict[str, Value]:
+    def identity(self) -> dict[str, Any]:
         """The parameters that change the result: what names a run."""
         return {field.name: getattr(self, field.name) for field in self.fields() if field.identity}
 
@@ -211,7 +211,8 @@ def literal(value: Value) -> str:
 def _fields(cls: type[Params]) -> tuple[Field, ...]:
     hints = get_type_hints(cls)
     found = []
-    for field in dataclasses.fields(cls):
+    own = vars(cls).get("__annotations__", {})  # they come before those that it inherits
+    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in own):
         if hints[field.name] not in _WORDS:
             raise ParamsError(
                 f"{cls.__name__}.{field.name} wants type bool, int, float or str, got {hints[field.name]}"

@@ -170,8 +170,7 @@ class _Client(PapermillNotebookClient):
 
     def start_new_kernel(self, **options: Any) -> None:
         super().start_new_kernel(**options)
-        assert self.km is not None
-        self.session.kernel = self.km.provisioner.pid
+        self.session.kernel = getattr(self.km.provisioner, "pid", None) if self.km else None
 
     def execute_cell(self, cell: NotebookNode, cell_index: int, *arguments: Any, **options: Any) -> NotebookNode:
         if self.session.signal is not None:

@@ -148,6 +148,19 @@ def test_parameters_do_not_change():
         Bake().minutes = 3
 
 
+def test_a_class_puts_its_own_parameters_before_those_it_inherits():
+    @dataclass(frozen=True)
+    class Toast(Bake):
+        slices: int = param(2, "Slices to cut.")
+
+    @dataclass(frozen=True)
+    class Plain(Bake):
+        pass
+
+    assert [field.name for field in Toast.fields()] == ["slices", *(field.name for field in Bake.fields())]
+    assert list(Plain.fields()) == list(Bake.fields())
+
+
 def test_a_class_that_cannot_be_a_cell_is_refused():
     with pytest.raises(ParamsError, match="no '='"):
         param(1, "a = b")
