@@ -1,0 +1,78 @@
+"""Self-contained pages: one HTML file or one notebook output, no network, text from data escaped."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = Path(__file__).parent / "templates"
+    loader = FileSystemLoader(folder)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    # Our own css and js go in as they are; everything else is escaped by jinja.
+    environment.globals["ours"] = lambda name: Markup((folder / name).read_text(encoding="utf8"))
+    return environment
+
+
+def render(template: str, **values: object) -> str:
+    """A template of templates/, filled. Strings are escaped; `| tojson` puts data into a script safely."""
+    return _templates().get_template(template).render(**values)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that a notebook shows in a frame of its own, with a picture for viewers that show no frames.
+
+    document  a whole HTML page without outside references
+    poster    PNG of what the page shows at rest; GitHub and untrusted notebooks show it instead
+    height    CSS pixels of the frame
+    """
+
+    document: str
+    poster: bytes
+    height: int
+    title: str
+
+    def _repr_html_(self) -> str:
+        # The frame lies over the picture, so a viewer that strips frames leaves the picture. The outer div keeps
+        # IPython from advising IFrame. Scripts may run, but in an origin of their own.
+        picture = base64.b64encode(self.poster).decode()
+        return (
+            f'<div style="position:relative;height:{self.height}px;overflow:hidden">'
+            f'<img alt="{html.escape(self.title)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+            f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" '
+            'style="position:absolute;inset:0;width:100%;height:100%;border:0" '
+            f'srcdoc="{html.escape(self.document)}"></iframe></div>'
+        )
+
+    def _repr_png_(self) -> bytes:
+        return self.poster
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the page as a file that any browser opens."""
+        return write(path, self.document)
+
+
+def write(path: str | os.PathLike, document: str) -> Path:
+    """Write a page so that a reader sees the old one or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(document, encoding="utf8")
+    os.replace(temporary, path)
+    return path
