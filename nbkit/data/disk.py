@@ -1,0 +1,59 @@
+"""Small things every reader and writer of data needs: free space, hashes, whole files or none."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nbkit.data.meter import size
+
+CHUNK = 1 << 20
+ELSEWHERE = "make room, or name a folder on a larger disk in NBKIT_CACHE"
+
+
+class DataError(RuntimeError):
+    """Data cannot be had as it was asked for; says what was wanted, what was found, what to do."""
+
+
+def need_space(folder: Path, wanted: int, what: str) -> None:
+    """Raise DataError where the disk of `folder` has fewer than `wanted` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise DataError(
+            f"{what} needs {size(wanted)}, but the disk that holds {folder} has {size(free)} free; {ELSEWHERE}"
+        )
+
+
+def disk_full(error: OSError, folder: Path) -> DataError | None:
+    """A full disk or quota in words; None where the error is another one."""
+    if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return None
+    free = size(shutil.disk_usage(folder).free)
+    return DataError(
+        f"the disk that holds {folder} is full ({free} free); {ELSEWHERE}, and run the same again: what has arrived "
+        "is kept"
+    )
+
+
+def hash_of(path: Path, progress: Callable[[int], None] = lambda _: None, algorithm: str = "sha256") -> str:
+    """The hash of a file's content; `progress` hears the bytes of each piece."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as stream:
+        while piece := stream.read(CHUNK):
+            digest.update(piece)
+            progress(len(piece))
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, empty where there is none that can be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

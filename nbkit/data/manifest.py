@@ -1,0 +1,277 @@
+"""Data sets by name: what there is, where it is, how to bring it here, and its rows.
+
+    manifest.names()                    what there is
+    manifest.fetch("ljspeech")          bring it to this machine
+    manifest.open_dataset("ljspeech")   its rows
+
+What is fetched lies in the cache, in data/<name>. A hash that nobody has published is written `unknown` in the
+manifest; the first fetch pins it in data_manifests/pins.json, and every later fetch, on any machine that has this file,
+verifies against it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from nbkit.base import workspace
+from nbkit.base.record import write_json
+from nbkit.data import content, rows, schema, unpack
+from nbkit.data.disk import DataError, read_json
+from nbkit.data.download import Received, download, drive_id
+from nbkit.data.meter import size
+from nbkit.data.rows import Utterance
+from nbkit.data.schema import UNKNOWN, Manifest, ManifestError
+from nbkit.data.unpack import MARK
+
+__all__ = ["DataError", "Dataset", "Manifest", "ManifestError", "Utterance", "fetch", "load", "names", "open_dataset"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """The rows of a data set, ready to be trained on."""
+
+    name: str
+    language: str
+    rate: int  # of the recordings as they are, Hz
+    licence: str
+    speakers: tuple[str, ...]
+    rows: list[Utterance]
+    fingerprint: str
+
+    def split(self, name: str) -> list[Utterance]:
+        """The rows of "train" or "validation"."""
+        return [row for row in self.rows if row.split == name]
+
+
+def names() -> list[str]:
+    """All data sets that have a manifest."""
+    return sorted(path.stem for path in workspace.manifests().glob("*.yaml"))
+
+
+def load(name: str) -> Manifest:
+    """The manifest of a data set, with the pinned hash where it has none of its own.
+
+    raises  ManifestError for an unknown name, naming the nearest; or for a wrong field
+    """
+    path = workspace.manifests() / f"{name}.yaml"
+    if not re.fullmatch(r"[\w.-]+", name) or not path.is_file():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names())}"
+        raise ManifestError(f"wanted the name of a data set, got {name!r}; {hint} `nbkit data add` makes a new one")
+    found = schema.read(path)
+    pin = _pinned(found)
+    if pin and found.archive:
+        archive = dataclasses.replace(found.archive, size=pin["size"], sha256=pin["sha256"])
+        found = dataclasses.replace(found, archive=archive)
+    return found
+
+
+def folder_of(manifest: Manifest) -> Path:
+    """Where the files of a data set lie, or will lie."""
+    if manifest.folder:
+        return schema.expand(manifest.folder)
+    return workspace.cache() / "data" / manifest.name
+
+
+def is_here(manifest: Manifest) -> bool:
+    """Whether the data set can be opened without a fetch."""
+    if manifest.synthetic:
+        return True
+    try:
+        folder = folder_of(manifest)
+    except ManifestError:
+        return False
+    if manifest.folder:
+        return folder.is_dir()
+    mark = read_json(folder / MARK)
+    return bool(mark) and manifest.archive is not None and manifest.archive.sha256 in (UNKNOWN, mark.get("sha256"))
+
+
+def state(manifest: Manifest) -> str:
+    """In a few words, whether the data set is on this machine."""
+    if manifest.synthetic:
+        return "made on the spot"
+    if is_here(manifest):
+        return "here"
+    if manifest.folder:
+        unset = schema.unset_variable(manifest.folder)
+        return f"set {unset}" if unset else "folder missing"
+    known = manifest.archive.size if manifest.archive else 0
+    part = _archive_path(manifest).with_name(_archive_path(manifest).name + ".part")
+    had = part.stat().st_size if part.exists() else 0
+    if had:
+        return f"{100 * had // known} % fetched" if known else f"{size(had)} fetched"
+    return f"to fetch, {size(known)}" if known else "to fetch"
+
+
+def fetch(name: str, source: str = "", count: int = 0) -> Path:
+    """Bring a data set to this machine, or make it; returns its folder. What is here already is left as it is.
+
+    source  another address, or a file that was downloaded by hand; it must hold the archive that the manifest describes
+    count   of a synthetic set: how many sentences, 0 for the manifest's number
+    raises  DataError, in words; what has arrived is kept, and the next call goes on there
+    """
+    from filelock import FileLock
+
+    manifest = load(name)
+    folder = folder_of(manifest)
+    if manifest.folder:
+        if not folder.is_dir():
+            raise absent(manifest)
+        return folder
+    lock = workspace.cache() / "locks" / f"data-{name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(lock)):  # a second process waits, and then finds the work done
+        if manifest.synthetic:
+            _make(manifest, folder, count)
+        elif not is_here(manifest):
+            _fetch_archive(manifest, folder, source)
+    return folder
+
+
+def _fetch_archive(manifest: Manifest, folder: Path, source: str) -> None:
+    archive = manifest.archive
+    if archive is None:
+        raise DataError(f"{manifest.name}: nothing to fetch")
+    path = _archive_path(manifest)
+    sources = [_address(text) for text in ([source] if source else manifest.sources)]
+    unpack.sweep(folder)
+    try:
+        got = download(sources, path, archive, title=manifest.name)
+    except DataError as error:
+        if manifest.name in read_json(_pins_path()) and "wanted sha256" in str(error):
+            error.add_note(
+                f"The hash was pinned at the first fetch, in {_pins_path()}; if the publisher changed the file for a "
+                "good reason, remove its entry there."
+            )
+        raise
+    hashes = unpack.unpack(path, folder, archive, {"sha256": got.sha256, "size": got.size, "source": got.source})
+    content.remember(folder, hashes)
+    _pin(manifest, got)
+    path.unlink()
+
+
+def _make(manifest: Manifest, folder: Path, count: int) -> int:
+    from nbkit.data import espeak
+
+    wanted = manifest.synthetic
+    if wanted is None:
+        raise DataError(f"{manifest.name}: not a synthetic set")
+    espeak.write_corpus(folder, wanted.voice, count or wanted.count)
+    return count or wanted.count
+
+
+def open_dataset(name: str, count: int = 0) -> Dataset:
+    """The rows of a data set.
+
+    count   how many rows, 0 for all; a synthetic set is made as large as that, others give the same rows again, and
+            more of them for a larger count
+    raises  DataError where it is not here, or where rows are wrong, naming them
+    """
+    manifest = load(name)
+    if not is_here(manifest):
+        raise absent(manifest)
+    folder = fetch(name, count=count) if manifest.synthetic else folder_of(manifest)
+    read = rows.read(manifest, folder)
+    if manifest.synthetic:
+        read = read[: count or manifest.synthetic.count]
+    bad = [f"  line {row.line}: {row.utterance.id}: {row.problem}" for row in read if row.problem]
+    bad += [
+        f"  line {row.line}: {row.utterance.id}: no file {row.utterance.audio}"
+        for row in read
+        if not row.problem and not row.utterance.audio.is_file()
+    ]
+    if bad:
+        more = f"\n  and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise DataError(
+            f"{name}: {len(bad)} of {len(read)} rows cannot be used:\n"
+            + "\n".join(bad[:5])
+            + more
+            + f"\n`nbkit data check {name}` lists them all; repair them, or name them in `exclude`"
+        )
+    utterances = rows.subset([row.utterance for row in read], count)
+    held = rows.validation_ids([u.id for u in utterances], manifest.validation, folder)
+    if len(held) == len(utterances):
+        raise DataError(f"{name}: wanted rows to train on, but `validation` takes all {len(held)}; let it take fewer")
+    utterances = [dataclasses.replace(u, split="validation") if u.id in held else u for u in utterances]
+    speakers = tuple(sorted({u.speaker for u in utterances}))
+    return Dataset(
+        name,
+        manifest.language,
+        manifest.rate,
+        manifest.licence,
+        speakers,
+        utterances,
+        _fingerprint(folder, manifest, utterances),
+    )
+
+
+def _fingerprint(folder: Path, manifest: Manifest, utterances: list[Utterance]) -> str:
+    """Sixteen hexadecimal digits that change with any text, any split, and the content of any recording."""
+    hashes = content.hashes(folder, [u.audio for u in utterances])
+    digest = hashlib.sha256(json.dumps([manifest.language, manifest.rate]).encode())
+    for u in utterances:
+        digest.update(json.dumps([u.id, u.text, u.speaker, u.split, u.phones, u.words, hashes[u.audio]]).encode())
+    return digest.hexdigest()[:16]
+
+
+def absent(manifest: Manifest) -> DataError:
+    """Why the data set cannot be opened, and how to bring it here."""
+    if manifest.folder:
+        where = folder_of(manifest)  # says it better where a variable is not set
+        return DataError(
+            f"{manifest.name}: wanted its recordings in {where}, got no such folder; put them there, or change "
+            f"`folder` in {workspace.manifests() / (manifest.name + '.yaml')}"
+        )
+    known = manifest.archive.size if manifest.archive else 0
+    told = f"{size(known)}, " if known else ""
+    return DataError(
+        f"{manifest.name} is not on this machine yet ({told}licence: {manifest.licence}); bring it with "
+        f'`nbkit data fetch {manifest.name}`, in a notebook manifest.fetch("{manifest.name}")'
+    )
+
+
+def _address(text: str) -> str:
+    identity = drive_id(text)
+    if identity:
+        return f"gdrive:{identity}"
+    return text if re.match(r"https?://", text) else str(schema.expand(text))
+
+
+def _archive_path(manifest: Manifest) -> Path:
+    kind = manifest.archive.kind if manifest.archive else ""
+    return workspace.cache() / "downloads" / f"{manifest.name}.{kind}"
+
+
+def _pins_path() -> Path:
+    return workspace.manifests() / "pins.json"
+
+
+def _pinned(manifest: Manifest) -> dict:
+    """The pin of an archive whose manifest has no hash."""
+    unknown = manifest.archive is not None and manifest.archive.sha256 == UNKNOWN
+    return read_json(_pins_path()).get(manifest.name, {}) if unknown else {}
+
+
+def _pin(manifest: Manifest, got: Received) -> None:
+    """Keep the hash of a first fetch for all later ones."""
+    from filelock import FileLock
+
+    if manifest.archive is None or manifest.archive.sha256 != UNKNOWN:
+        return
+    try:
+        with FileLock(str(workspace.cache() / "locks" / "pins.lock")):
+            pins = read_json(_pins_path()) | {manifest.name: dataclasses.asdict(got)}
+            write_json(_pins_path(), dict(sorted(pins.items())))
+    except OSError as error:
+        print(
+            f"{manifest.name}: could not pin sha256 {got.sha256} in {_pins_path()} ({error.strerror}); write it into "
+            "the manifest to have later fetches verified"
+        )
+    else:
+        print(f"{manifest.name}: sha256 {got.sha256} pinned in {_pins_path()}")
