@@ -1,0 +1,81 @@
+"""Every notebook runs to its end with the smoke preset, in a kernel, under nbval.
+
+nbval cannot set parameters, so it gets a copy whose parameters cell holds the values of the preset. Notebooks run
+beside each other, one a processor.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import nbkit
+from nbkit.run.notebook import params_class
+
+ROOT = Path(nbkit.__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+AT_ONCE = min(2, os.cpu_count() or 1)
+SECONDS = 60  # what a notebook may take on two processors; shared, it may take that much longer
+
+
+@dataclass(frozen=True)
+class Checked:
+    code: int
+    output: str
+    seconds: float
+
+
+def smoke_copy(notebook: Path, folder: Path) -> Path:
+    """The notebook with the values of its smoke preset."""
+    node = nbformat.read(notebook, as_version=4)
+    (cell,) = (cell for cell in node.cells if "parameters" in cell.metadata.get("tags", []))
+    cell.source = params_class(notebook).preset("smoke").cell()
+    folder.mkdir(parents=True)
+    nbformat.write(node, folder / notebook.name)
+    return folder / notebook.name
+
+
+def check(copy: Path) -> Checked:
+    """Run a notebook under nbval, its outputs and cache in its own folder."""
+    (copy.parent / "pytest.ini").write_text("[pytest]\n")  # nbval is to know nothing of this project's settings
+    settings = [
+        "--nbval-lax",
+        "--nbval-current-env",
+        f"--nbval-cell-timeout={SECONDS * AT_ONCE}",
+        "-p",
+        "no:cacheprovider",
+    ]
+    folders = {"NBKIT_OUTPUTS": str(copy.parent / "outputs"), "NBKIT_CACHE": str(copy.parent / "cache")}
+    search = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    started = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", *settings, str(copy)]
+    environment = {**os.environ, **folders, **search}
+    result = subprocess.run(command, cwd=copy.parent, env=environment, capture_output=True, text=True)
+    return Checked(result.returncode, result.stdout + result.stderr, time.monotonic() - started)
+
+
+@pytest.fixture(scope="session")
+def checks(request, tmp_path_factory) -> Iterator[dict[Path, Future[Checked]]]:
+    """A check under way for each notebook that this session selected."""
+    chosen = [
+        item.callspec.params["path"] for item in request.session.items if "checks" in getattr(item, "fixturenames", ())
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        folder = tmp_path_factory.mktemp("smoke")
+        yield {path: pool.submit(check, smoke_copy(path, folder / path.stem)) for path in chosen}
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(SECONDS * AT_ONCE * (len(NOTEBOOKS) + 1))
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_smoke_preset_runs(path, checks):
+    checked = checks[path].result()
+    assert checked.code == 0, checked.output
+    assert checked.seconds < SECONDS * AT_ONCE
