@@ -128,7 +128,7 @@ class Display:
     def _times(self, now: float) -> list[str]:
         """Speed and time, as far as they are known."""
         speed = self._speed()
-        pace = [f"{speed:.1f} steps/s" if speed >= 1 else f"{1 / speed:.1f} s/step"] if speed else []
+        pace = [f"{speed:,.1f} steps/s" if speed >= 1 else f"{1 / speed:.1f} s/step"] if speed else []
         if self._closed:
             end = "done" if self._step >= self.total else "stopped"
             return [*pace, f"{end} after {duration(now - self._started)}"]
