@@ -215,8 +215,10 @@ def _fingerprint(folder: Path, manifest: Manifest, utterances: list[Utterance]) 
     """Sixteen hexadecimal digits that change with any text, any split, and the content of any recording."""
     hashes = content.hashes(folder, [u.audio for u in utterances])
     digest = hashlib.sha256(json.dumps([manifest.language, manifest.rate]).encode())
+    several = len({u.speaker for u in utterances}) > 1  # the name of the only speaker is that of the data set
     for u in utterances:
-        digest.update(json.dumps([u.id, u.text, u.speaker, u.split, u.phones, u.words, hashes[u.audio]]).encode())
+        speaker = u.speaker if several else ""
+        digest.update(json.dumps([u.id, u.text, speaker, u.split, u.phones, u.words, hashes[u.audio]]).encode())
     return digest.hexdigest()[:16]
 
 

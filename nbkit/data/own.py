@@ -9,18 +9,20 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
+import shutil
 import statistics
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from nbkit.base import workspace
 from nbkit.data import content, manifest, rows, schema, unpack
 from nbkit.data.disk import DataError
-from nbkit.data.download import Received, download, drive_id, kind_of
+from nbkit.data.download import download, drive_id, kind_of
 from nbkit.data.rows import AUDIO_SUFFIXES, OTHER_AUDIO
-from nbkit.data.schema import Archive, Layout, Manifest, Validation
+from nbkit.data.schema import Archive, Layout, Manifest
 
 LISTS = (".txt", ".csv", ".tsv", ".list", ".jsonl")
 EXAMPLE = """a list has a line for each recording, such as
@@ -38,10 +40,13 @@ class Guess:
     looked: int
     texts: tuple[str, ...]
     files: tuple[Path, ...]
+    unused: tuple[str, ...] = ()
 
 
-def add(source: str, *, name: str = "", language: str = "", licence: str = "", columns: str = "") -> Manifest:
-    """Write the manifest of the recordings in `source`, and return it.
+def add(
+    source: str, *, name: str = "", language: str = "", licence: str = "", columns: str = ""
+) -> tuple[Manifest, list[str]]:
+    """Write the manifest of the recordings in `source`; returns it, and what was seen in words.
 
     source    a folder, an archive, a list of texts, gdrive:ID, or the share address of a file in Google Drive
     name      what the data set is called from now on; by default after the source
@@ -56,12 +61,13 @@ def add(source: str, *, name: str = "", language: str = "", licence: str = "", c
         return _add_archive(source if remote else str(path), name, language, licence, wanted)
     if path.is_dir():
         found, folder = discover(path, wanted), path
-    elif path.is_file():
+    elif path.is_file() and path.suffix.lower() in LISTS:
         found, folder = _best([_guess(path.parent, path, wanted)], path), path.parent
     else:
+        got = "a file of another kind; unpack it yourself and add the folder" if path.is_file() else "nothing there"
         raise DataError(
-            f"wanted a folder, an archive, a list of texts or an address in Google Drive, got {source}, and "
-            "there is no such thing here"
+            f"wanted a folder, a zip or tar, a list of texts ({' '.join(LISTS)}) or an address in Google Drive, got "
+            f"{source}: {got}"
         )
     return _write(name, language, licence, found, {"folder": str(folder)})
 
@@ -79,7 +85,9 @@ def discover(folder: Path, columns: tuple[str, ...] = ()) -> Guess:
 def _best(guesses: list[Guess | str], where: Path) -> Guess:
     good = [guess for guess in guesses if isinstance(guess, Guess) and guess.found]
     if good:
-        return max(good, key=lambda guess: (guess.found / guess.looked, guess.found))
+        best = max(good, key=lambda guess: (guess.found / guess.looked, guess.found))
+        unused = tuple(guess.layout.metadata for guess in good if guess is not best)
+        return dataclasses.replace(best, unused=unused)
     others = [
         path for path in (where if where.is_dir() else where.parent).rglob("*") if path.suffix.lower() in OTHER_AUDIO
     ]
@@ -111,31 +119,29 @@ def _guess(folder: Path, path: Path, columns: tuple[str, ...]) -> Guess | str:
         )
     text = rows.decode(path, encoding)
     separator = _separator(text)
-    table = [cells for _, cells in rows.cells(text, separator)] if separator else []
-    if not table:
+    if not separator:
         return f"{name}: no lines with |, tab or comma between columns"
-    first = table[0]
+    table = _table(text, separator)
+    first, shown = table[0], separator.join(table[0])[:100]
     if columns and (len(columns) != len(first) or not {"path", "text"} <= set(columns) <= set(schema.COLUMNS)):
-        shown = separator.join(first)[:100]
         return f"{name}: --columns names {len(columns)} columns, its first line has {len(first)}: {shown}"
     if not columns and len(first) > 3:
-        return f"{name}: {len(first)} columns, which are path and text? {separator.join(first)[:100]}"
-    place = columns.index("path") if columns else None
-    column, audio = _audio(folder, table, place)
+        return f"{name}: {len(first)} columns, which are path and text? {shown}"
+    place, audio = _audio(folder, table, columns.index("path") if columns else None)
     if not audio:
-        return f"{name}: no recording where its lines say, such as {first[place or 0].strip()[:80]}"
-    columns = columns or _columns(table, column)
-    layout = Layout(name, columns, separator, audio, encoding)
-    spoken = columns.index("text")
-    return _counted(
-        layout,
-        [
-            rows.resolve(folder, audio.replace("{path}", cells[column].strip()))
-            for cells in table
-            if len(cells) > column
-        ],
-        [cells[spoken] for cells in table if len(cells) > spoken],
-    )
+        return f"{name}: no recording where its lines say: {shown}"
+    columns = columns or _columns(table, place)
+    files = [rows.resolve(folder, audio.replace("{path}", cells[place].strip())) for cells in table]
+    texts = [cells[columns.index("text")] for cells in table]
+    return _counted(Layout(name, columns, separator, audio, encoding), files, texts)
+
+
+def _table(text: str, separator: str) -> list[list[str]]:
+    """Cells of the lines that have as many columns as most; more of them are separators in the last one, a text."""
+    found = [cells for _, cells in rows.cells(text, separator)]
+    counts = collections.Counter(map(len, found))
+    width = min(width for width, count in counts.items() if count >= 0.1 * len(found))
+    return [[*cells[: width - 1], separator.join(cells[width - 1 :])] for cells in found if len(cells) >= width]
 
 
 def _counted(layout: Layout, files: list[Path], texts: list[str]) -> Guess:
@@ -193,48 +199,53 @@ def _columns(table: list[list[str]], path: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _add_archive(source: str, name: str, language: str, licence: str, columns: tuple[str, ...]) -> Manifest:
+def _add_archive(
+    source: str, name: str, language: str, licence: str, columns: tuple[str, ...]
+) -> tuple[Manifest, list[str]]:
     """Fetch or copy the archive, unpack it into the cache, look at it."""
     source = f"gdrive:{drive_id(source)}" if drive_id(source) else source
     path = workspace.cache() / "downloads" / f"{name}.archive"
-    got: Received = download([source], path, Archive(kind=""), title=name)
+    got = download([source], path, Archive(kind=""), title=name)
     archive = Archive(kind_of(path), got.size, got.sha256)
     folder = workspace.cache() / "data" / name
     hashes = unpack.unpack(path, folder, archive, dataclasses.asdict(got))
     path.unlink()
+    try:
+        bytes_unpacked = sum((folder / file).stat().st_size for file in hashes)
+        archive = dataclasses.replace(archive, unpacked=max(bytes_unpacked, 1))
+        made = _write(name, language, licence, discover(folder, columns), {"sources": (source,), "archive": archive})
+    except DataError:
+        shutil.rmtree(folder)  # nothing would name it
+        raise
     content.remember(folder, hashes)
-    archive = dataclasses.replace(archive, unpacked=sum((folder / file).stat().st_size for file in hashes) or 1)
-    return _write(name, language, licence, discover(folder, columns), {"sources": [source], "archive": archive})
+    return made
 
 
-def _write(name: str, language: str, licence: str, guess: Guess, origin: dict) -> Manifest:
+def _write(name: str, language: str, licence: str, guess: Guess, origin: dict) -> tuple[Manifest, list[str]]:
     language = language or _language("".join(guess.texts[:500]))
-    layout = guess.layout
     if not language:
         raise DataError(f"{name}: cannot tell the language from the texts; name it, for example --language ko")
-    made = Manifest(
-        name=name,
-        title=name,
-        language=language,
-        licence=licence or schema.UNKNOWN,
-        rate=_rate(guess.files),
-        rows=guess.looked,
-        layout=layout,
-        validation=Validation(percent=5.0),
-        **origin,
-    )
-    told = {
-        field: value
-        for field, value in dataclasses.asdict(made).items()
-        if value != next(f.default for f in dataclasses.fields(Manifest) if f.name == field)
-    }
-    for part, cls in (("archive", Archive), ("layout", Layout), ("validation", Validation)):
-        if part in told:
-            defaults = {f.name: f.default for f in dataclasses.fields(cls)}
-            told[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in told[part].items() if v != defaults[k]}
+    layout, rate = guess.layout, _rate(guess.files)
+    made = Manifest(name, name, language, licence or schema.UNKNOWN, rate, rows=guess.looked, layout=layout, **origin)
     path = workspace.manifests() / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(told, allow_unicode=True, sort_keys=False, width=120), encoding="utf-8")
-    return manifest.load(name)
+    path.write_text(yaml.safe_dump(_told(made), allow_unicode=True, sort_keys=False, width=120), encoding="utf-8")
+    columns = layout.separator.replace("\t", " tab ").join(layout.columns)
+    notes = [f"{layout.metadata}: {columns} in {layout.encoding}, recordings at {layout.audio}"]
+    notes += [f"not used: {other}; one list is used, so join them if you want both" for other in guess.unused]
+    notes.append(f"language {language}, {rate:,} Hz; written to {path}")
+    return manifest.load(name), notes
+
+
+def _told(value: Any) -> dict[str, Any]:
+    """The fields that differ from their defaults, as YAML has them."""
+    told = {}
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        if item != field.default:
+            told[field.name] = (
+                _told(item) if dataclasses.is_dataclass(item) else list(item) if isinstance(item, tuple) else item
+            )
+    return told
 
 
 def _language(text: str) -> str:

@@ -139,7 +139,7 @@ def _build(cls: type, values: dict, path: Path, prefix: str) -> Any:
     for name in values:
         if name not in fields:
             near = difflib.get_close_matches(str(name), fields, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(fields)}"
+            hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known are {', '.join(fields)}"
             raise ManifestError(f"{path}: unknown field '{prefix}{name}'; {hint}")
     missing = [
         f"'{prefix}{f.name}' ({f.metadata['wanted']})"

@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 
 from nbkit.base.record import write_json
-from nbkit.data.disk import CHUNK, need_space, read_json
+from nbkit.data.disk import need_space, read_json
 from nbkit.data.meter import Meter
 from nbkit.data.meter import size as shown_size
 from nbkit.data.schema import UNKNOWN, Archive
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two packets
 TRIES = 5
+PIECE = 1 << 16  # bytes; what is lost at most when a connection is cut
 MAGIC = {
     "zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
     "tar": (257, (b"ustar",)),
@@ -158,7 +159,7 @@ def _receive(source: str, response, part: Path, start: int, archive: Archive, me
     """Write the body behind the first `start` bytes of `part`."""
     length = int(response.headers.get("Content-Length") or 0)
     total = start + length if length else 0
-    pieces = response.iter_content(CHUNK)
+    pieces = response.iter_content(PIECE)
     first = next(pieces, b"")
     if not start:
         look_at(first, archive.kind)

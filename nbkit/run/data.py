@@ -122,24 +122,16 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from nbkit.base import workspace
     from nbkit.data import own
 
-    made = own.add(
+    made, notes = own.add(
         arguments.source,
         name=arguments.name,
         language=arguments.language,
         licence=arguments.licence,
         columns=arguments.columns,
     )
-    layout = made.layout
-    if layout:
-        columns = layout.separator.replace("\t", " tab ").join(layout.columns)
-        print(f"{made.name}: {layout.metadata} has {columns} ({layout.encoding}), recordings at {layout.audio}")
-    print(
-        f"language {made.language}, {made.rate:,} Hz; written to {workspace.manifests() / (made.name + '.yaml')}\n",
-        flush=True,
-    )
+    print("\n".join([f"{made.name}", *(f"  {note}" for note in notes)]) + "\n", flush=True)
     good = _report(made.name, "")
     if good:
         print(f"\nNext: nbkit run 22_glow_train -p dataset {made.name}")
