@@ -263,4 +263,6 @@ def trust(notebook: Path) -> None:
     """Sign a notebook that was executed here, so that JupyterLab shows its players and not only their text."""
     from nbformat.sign import NotebookNotary
 
-    NotebookNotary().sign(nbformat.read(notebook, as_version=4))
+    notary = NotebookNotary()
+    notary.sign(nbformat.read(notebook, as_version=4))
+    notary.store.close()

@@ -1,0 +1,53 @@
+# Everything sets itself up: each target that needs the environment makes it first, with $(PYTHON).
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+REPO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test params badges lint notebooks browser test-gpu
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the environment in .venv (PYTHON=python3.12 for another Python)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "wanted Python 3.11 or later, got %d.%d; name another with PYTHON=python3.12" % v)'
+	@echo "Making .venv; the packages are about 1 GB, more where torch comes with CUDA"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Train, be killed, resume and speak, in about four minutes
+	$(BIN)/nbkit demo
+
+test: $(READY) chromium ## Run all tests that this machine can run
+	$(BIN)/python -m pytest
+
+params: $(READY) ## Write the generated cells and links of the notebooks anew, strip their outputs
+	$(BIN)/nbkit notebooks
+
+badges: $(READY) ## Publish under another address: make badges REPO=owner/name
+	@test -n "$(REPO)" || { echo "wanted the address: make badges REPO=owner/name"; exit 2; }
+	$(BIN)/nbkit notebooks --repository "$(REPO)"
+
+lint: $(READY) ## Check style, types and generated cells
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/nbkit notebooks --check
+
+notebooks: $(READY) ## Run every notebook with the smoke preset
+	$(BIN)/python -m pytest -m notebook tests/notebooks
+
+browser: $(READY) chromium ## Look at notebooks and pages in Chromium
+	$(BIN)/python -m pytest -m browser
+
+test-gpu: $(READY) ## Run the tests that need a GPU; none may be skipped
+	NBKIT_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu
+
+# a browser for the tests, where the machine lets us install one; without it they say why they skip
+.PHONY: chromium
+chromium:
+	@bash tests/browser/install_chromium.sh
