@@ -152,7 +152,7 @@ class Display:
             total=self.total,
             share=min(100.0, 100 * self._step / max(self.total, 1)),
             times=self._times(now),
-            splits=["train", "validation"],
+            splits=sorted({split for traces in self._traces.values() for split in traces}),
             metrics=[(words(name), traces) for name, traces in self._traces.items()],
             number=number,
             notes=list(self._notes),

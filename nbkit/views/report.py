@@ -30,9 +30,10 @@ def write(folder: str | os.PathLike) -> Path:
     """
     run = Record.read(folder)
     rows, troubles = run.rows(), []
+    config = {"task": run.name, "parameters": {}, "data": ""} | run.config
     content = {
         "name": run.name,
-        "config": run.config,
+        "config": config,
         "status": _status(run),
         "sessions": _sessions(run),
         "metrics": _metrics(rows),

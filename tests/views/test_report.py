@@ -67,6 +67,11 @@ def test_a_run_that_has_only_begun_has_a_page(bare: Path):
     assert "<h2>Listen" not in text
 
 
+def test_a_config_that_says_little_is_enough(bare: Path):
+    write(bare / "config.json", {"parameters": {"seed": 0}})
+    assert "<h1>glow_tts-1a2b3c4d</h1>" in page(bare)
+
+
 def test_a_run_shows_all_it_has(full: Path):
     text = page(full)
     assert '<span class="state interrupted">interrupted</span>' in text

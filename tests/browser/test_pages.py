@@ -1,0 +1,74 @@
+"""Pages opened from the disk, with the network away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbkit.views import alignment, player, report, style
+
+pytestmark = pytest.mark.browser
+RATE = 22050
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "glow_tts-1a2b3c4d"
+    (folder / "views").mkdir(parents=True)
+    (folder / "audio").mkdir()
+    config = {"task": "glow_tts", "parameters": {"sentence": "같이 <b>가자</b>", "stop_at": 60}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "status.json").write_text(json.dumps({"state": "finished", "step": 60}))
+    rows = [{"step": step, "split": "train", "loss": 3 / step} for step in range(1, 61)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ax = alignment.plot(np.full(6, 20), list("같이 가자고"), seconds_per_frame=256 / RATE)
+    (folder / "views" / "alignment-000000060.png").write_bytes(style.png(ax))
+    for name in ("recording", "synthesis"):
+        tone = (8000 * np.sin(np.arange(RATE) / 15)).astype(np.int16)
+        (folder / "audio" / f"{name}.wav").write_bytes(player.wav(tone, RATE))
+    return folder
+
+
+def test_a_report_plays_without_a_network(run_folder: Path, view):
+    page = view.page
+    page.goto(report.write(run_folder).as_uri())
+    assert page.locator("h1").inner_text() == "glow_tts"
+    assert "같이 <b>가자</b>" in page.locator("table").first.inner_text()
+    assert all(page.locator("img").evaluate_all("nodes => nodes.map((node) => node.naturalWidth > 100)"))
+    first, second = page.locator("audio").all()
+    page.locator(".play").first.click()
+    page.wait_for_timeout(300)
+    assert first.evaluate("node => node.currentTime") > 0
+    page.locator(".play").nth(1).click()
+    page.wait_for_timeout(200)
+    assert first.evaluate("node => node.paused"), "one plays at a time"
+    assert second.evaluate("node => node.currentTime") > 0
+    view.screenshot("report")
+    view.assert_clean()
+
+
+def test_korean_comes_from_the_page_itself(run_folder: Path, view):
+    view.page.goto(report.write(run_folder).as_uri())
+    loaded = "async () => (await document.fonts.load('16px \"nbkit Hangul\"', '가')).map((font) => font.status)"
+    assert view.page.evaluate(loaded) == ["loaded"]
+
+
+def test_a_page_reads_in_the_dark_and_on_a_phone(run_folder: Path, view):
+    view.page.emulate_media(color_scheme="dark")
+    view.page.set_viewport_size({"width": 390, "height": 800})
+    view.page.goto(report.write(run_folder).as_uri())
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    assert view.page.evaluate(background) == "rgb(20, 25, 30)"
+    assert view.page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    view.screenshot("report-phone")
+
+
+def test_without_scripts_the_browsers_own_controls_remain(run_folder: Path, chromium):
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(report.write(run_folder).as_uri())
+    assert page.locator("audio[controls]").count() == 2
+    assert page.locator("audio").first.is_visible()
+    page.close()
