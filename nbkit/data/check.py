@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from nbkit.data.meter import Meter
 from nbkit.data.rows import OTHER_AUDIO
 
 FRONT_ENDS = {"ko": "jamo", "jje": "jamo", "en": "letters"}
+THREADS = 8  # for the waiting on slow disks; reading a clip of 7 s takes 1.3 ms, so processes would not pay
 FULL_SCALE, CLIPPED = 0.999, 8  # so many neighbours at full scale: the tops of the wave are cut
 
 
@@ -107,7 +107,7 @@ def check(name: str, front_end: str = "", spec: MelSpec | None = None) -> Report
     problems = [Problem(row.line, row.utterance.id, "list", row.problem) for row in read if row.problem]
     sound = [row for row in read if not row.problem]
     heard: list[Heard] = []
-    with Meter(f"{name}: checking", len(sound), "recordings") as meter, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with Meter(f"{name}: checking", len(sound), "recordings") as meter, ThreadPoolExecutor(THREADS) as pool:
         for row, result in zip(sound, pool.map(_listen, [row.utterance.audio for row in sound])):
             meter.add(1)
             tell = _teller(problems, row)
@@ -156,12 +156,16 @@ def _listen(path: Path) -> Heard | tuple[str, str]:
     if path.suffix.lower() in OTHER_AUDIO:
         return "sound", f"{path.suffix} cannot be read here; convert it: ffmpeg -i {path.name} {path.stem}.wav"
     try:
-        about = soundfile.info(path)
+        try:
+            about = soundfile.info(path)
+        except soundfile.LibsndfileError:
+            audio.load(path, 1)  # says it better
+            raise
         wave = audio.load(path, about.samplerate)
     except AudioError as error:
         return "sound", str(error).removeprefix(f"{path}: ")
-    except (soundfile.LibsndfileError, OSError) as error:
-        return "sound", f"cannot be read ({error}); wanted WAV, FLAC, MP3 or Ogg"
+    except OSError as error:
+        return "sound", f"cannot be read ({error.strerror})"
     top = np.abs(wave) >= FULL_SCALE
     clipped = int((top[1:] & top[:-1]).sum())
     return Heard(len(wave) / about.samplerate, about.samplerate, about.channels, len(wave), clipped)

@@ -23,7 +23,7 @@ from nbkit.base.record import write_json
 from nbkit.data import content, rows, schema, unpack
 from nbkit.data.disk import DataError, read_json
 from nbkit.data.download import Received, download, drive_id
-from nbkit.data.meter import size
+from nbkit.data.meter import Meter, size
 from nbkit.data.rows import Utterance
 from nbkit.data.schema import UNKNOWN, Manifest, ManifestError
 from nbkit.data.unpack import MARK
@@ -156,14 +156,14 @@ def _fetch_archive(manifest: Manifest, folder: Path, source: str) -> None:
     path.unlink()
 
 
-def _make(manifest: Manifest, folder: Path, count: int) -> int:
+def _make(manifest: Manifest, folder: Path, count: int) -> None:
     from nbkit.data import espeak
 
     wanted = manifest.synthetic
     if wanted is None:
         raise DataError(f"{manifest.name}: not a synthetic set")
-    espeak.write_corpus(folder, wanted.voice, count or wanted.count)
-    return count or wanted.count
+    with Meter(f"{manifest.name}: speaking", count or wanted.count, "sentences") as meter:
+        espeak.write_corpus(folder, wanted.voice, count or wanted.count, progress=lambda done, _: meter.to(done))
 
 
 def open_dataset(name: str, count: int = 0) -> Dataset:

@@ -119,9 +119,9 @@ def _guess(folder: Path, path: Path, columns: tuple[str, ...]) -> Guess | str:
         )
     text = rows.decode(path, encoding)
     separator = _separator(text)
-    if not separator:
+    table = _table(text, separator) if separator else []
+    if not table:
         return f"{name}: no lines with |, tab or comma between columns"
-    table = _table(text, separator)
     first, shown = table[0], separator.join(table[0])[:100]
     if columns and (len(columns) != len(first) or not {"path", "text"} <= set(columns) <= set(schema.COLUMNS)):
         return f"{name}: --columns names {len(columns)} columns, its first line has {len(first)}: {shown}"
@@ -140,8 +140,8 @@ def _table(text: str, separator: str) -> list[list[str]]:
     """Cells of the lines that have as many columns as most; more of them are separators in the last one, a text."""
     found = [cells for _, cells in rows.cells(text, separator)]
     counts = collections.Counter(map(len, found))
-    width = min(width for width, count in counts.items() if count >= 0.1 * len(found))
-    return [[*cells[: width - 1], separator.join(cells[width - 1 :])] for cells in found if len(cells) >= width]
+    width = min((width for width, count in counts.items() if width > 1 and count >= 0.1 * len(found)), default=0)
+    return [[*cells[: width - 1], separator.join(cells[width - 1 :])] for cells in found if len(cells) >= width > 1]
 
 
 def _counted(layout: Layout, files: list[Path], texts: list[str]) -> Guess:

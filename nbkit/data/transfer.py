@@ -89,7 +89,8 @@ def fetch(source: str, part: Path, archive: Archive, title: str) -> bool:
                 here = part.stat().st_size if part.exists() else 0
                 tries, had = (1, here) if here > had else (tries + 1, had)
                 if tries >= TRIES:
-                    raise Refused(f"{reason}; gave up after {tries} tries, {shown_size(here)} are kept") from None
+                    kept = f", {shown_size(here)} are kept" if here else ""
+                    raise Refused(f"{reason}; gave up after {tries} tries{kept}") from None
                 pause = reason.pause or 2.0 ** (tries - 1)
                 meter.say(f"{title}: {reason}; trying again in {pause:.0f} s")
                 sleep(pause)

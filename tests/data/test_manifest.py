@@ -411,6 +411,10 @@ def test_what_cannot_be_added_is_told(home: Path, tmp_path: Path):
     (folder / "list.txt").write_text("wavs/r0.wav|12345\nwavs/r1.wav|678\n")
     with pytest.raises(DataError, match="cannot tell the language from the texts; name it"):
         own.add(str(folder), name="y")
+    for content in ("path|text\n", '"a,b"\n', "wavs/r0.wav\n", ""):
+        (folder / "list.txt").write_text(content)
+        with pytest.raises(DataError, match=r"list.txt: no lines with \|, tab or comma"):
+            own.add(str(folder), name="y")
     (folder / "list.txt").unlink()
     with pytest.raises(DataError, match="wanted a list of texts whose recordings are there"):
         own.add(str(folder), name="y")
