@@ -174,9 +174,9 @@ class Record:
             write_json(path, content)
         return content
 
-    def place(self, part: str, name: str, caption: str = "", **about: Any) -> Path:
+    def place(self, part: str, file: str, caption: str = "", **about: Any) -> Path:
         """The path of a new file in views/ or audio/, with a JSON file beside it that says what it shows."""
-        path = self.folder / part / name
+        path = self.folder / part / file
         if self.writer:
             path.parent.mkdir(exist_ok=True)
             write_json(path.with_suffix(".json"), {"caption": caption, **about})
@@ -222,7 +222,8 @@ def runs(task: str | None = None) -> list[Record]:
 def export_name(task: str, **fields: object) -> str:
     """A readable file name without its ending.
 
-    export_name("glow_tts", n_blocks=12, lr=1e-3) is "glow_tts.n_blocks-12.lr-0.001". Values may hold dots and hyphens (1e-3, 0.412) but nothing that reads as a further field (a dot, a name, a hyphen).
+    export_name("glow_tts", n_blocks=12, lr=1e-3) is "glow_tts.n_blocks-12.lr-0.001".
+    Values may hold dots and hyphens (1e-3, 0.412) but nothing that reads as a further field (a dot, a name, a hyphen).
     """
     for name, value in {"task": task, **fields}.items():
         if re.search(r"[/\s]|\.[A-Za-z_][A-Za-z0-9_]*-", str(value)) or not re.fullmatch(

@@ -8,6 +8,7 @@ ends, on the CPU, in the same bits as the run that was not cut.
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import signal
@@ -71,9 +72,9 @@ class _Run:
 
     def __init__(self, task: Task, config: Training, store: CheckpointStore, run: record.Record):
         self.task, self.config, self.store, self.run = task, config, store, run
-        self.display = Display(f"{run.name}", config.stop_at)
         self.accelerator = accelerator(config.precision)
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.display = Display(run.name, config.stop_at, stream=None if self.rank == 0 else io.StringIO())
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
         self.terms: list[str] = []
         self.validation_loss: float | None = None
@@ -104,6 +105,8 @@ class _Run:
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
         )
         self.display.note(f"{self.run.name} {where} on {self.accelerator.device}, {self.precision}{changed}")
+        if self.step >= self.config.stop_at:
+            self.display.note(f"nothing to do before step {self.config.stop_at}; raise stop_at to train longer")
 
     @property
     def precision(self) -> str:
@@ -225,7 +228,7 @@ class _Run:
             self.skipped_in_a_row += 1
             if self.skipped_in_a_row > MOST_SKIPPED:
                 raise TrainingError(
-                    f"{self.skipped_in_a_row} steps in a row had no finite gradient: the model diverged at step {step}. "
+                    f"{self.skipped_in_a_row} steps in a row had no finite gradient: it diverged at step {step}. "
                     f"Lower learning_rate (now {self.config.learning_rate:g}), lengthen warmup_steps (now "
                     f"{self.config.warmup_steps}), or use precision bf16 or fp32 (now {self.precision}); "
                     f"the last checkpoint is from before"

@@ -34,6 +34,6 @@ def keep(run: Record, step: int, pictures: list[Picture]) -> bytes | None:
 def draw(picture: Picture, path: Path) -> bytes:
     """Draw a picture by the view that its kind names, into a PNG file."""
     views = {"alignment": alignment.plot, "spectrogram": signal.spectrogram}
-    with style.closing(views[picture.kind](**picture.arrays)) as figure:
-        figure.savefig(path)
-    return path.read_bytes()
+    png = style.png(views[picture.kind](**picture.arrays))
+    path.write_bytes(png)
+    return png

@@ -1,0 +1,59 @@
+"""Measures of speech, against what can be worked out by hand."""
+
+import numpy as np
+import pytest
+
+from nbkit.evaluate import speech
+
+
+def test_boundaries_lie_half_a_frame_before_the_centre():
+    np.testing.assert_allclose(speech.boundaries(np.array([2, 3]), 0.01), [0.0, 0.015, 0.045])
+
+
+def test_boundary_errors_of_words():
+    durations, word_of = np.array([4, 6, 2, 8]), np.array([0, 0, -1, 1])
+    truth = [(0.0, 0.1), (0.12, 0.2)]
+    errors = speech.boundary_errors(durations, word_of, truth, 0.01)
+    np.testing.assert_allclose(errors, [0.0, 0.005, 0.005, 0.005], atol=1e-12)
+    assert len(speech.boundary_errors(durations, np.full(4, -1), truth, 0.01)) == 0
+    with pytest.raises(ValueError, match="one segment a token"):
+        speech.boundary_errors(durations, word_of[:2], truth, 0.01)
+
+
+def test_equal_shares():
+    shares = speech.equal_shares(3, 10)
+    assert shares.sum() == 10
+    assert shares.max() - shares.min() <= 1
+
+
+def brute_force(cost, i=0, j=0):
+    """The cheapest total from (i, j) to the last corner."""
+    if (i, j) == (cost.shape[0] - 1, cost.shape[1] - 1):
+        return cost[i, j]
+    steps = [(a, b) for a, b in ((i + 1, j + 1), (i + 1, j), (i, j + 1)) if a < cost.shape[0] and b < cost.shape[1]]
+    return cost[i, j] + min(brute_force(cost, *step) for step in steps)
+
+
+def test_dtw_finds_the_cheapest_path():
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = draw.normal(size=(draw.integers(1, 6), 3)), draw.normal(size=(draw.integers(1, 6), 3))
+        warp = speech.dtw(a, b)
+        cost = np.linalg.norm(a[:, None] - b[None], axis=-1)
+        assert warp.distance * len(warp.path) == pytest.approx(brute_force(cost))
+        steps = np.diff(warp.path, axis=0)
+        assert ((steps >= 0) & (steps <= 1)).all()
+        assert (steps.sum(1) > 0).all()
+        assert warp.path[0].tolist() == [0, 0]
+        assert warp.path[-1].tolist() == [len(a) - 1, len(b) - 1]
+
+
+def test_mel_distance_forgives_tempo_and_not_content():
+    draw = np.random.default_rng(1)
+    mel = np.cumsum(draw.normal(size=(80, 50)), axis=1)
+    assert speech.mel_distance(mel, mel) == pytest.approx(0.0, abs=1e-6)
+    assert speech.mel_distance(mel, np.repeat(mel, 2, axis=1)) == pytest.approx(0.0, abs=1e-6)
+    assert speech.mel_distance(mel, mel + 1.0) == pytest.approx(20 / np.log(10), rel=0.2)
+    assert speech.mel_distance(mel, mel[:, ::-1]) > 10
+    with pytest.raises(ValueError, match="at least one frame"):
+        speech.mel_distance(mel, mel[:, :0])
