@@ -14,7 +14,7 @@ setup: $(READY) ## Make the environment in .venv (PYTHON=python3.12 for another 
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "wanted Python 3.11 or later, got %d.%d; name another with PYTHON=python3.12" % v)'
-	@echo "Making .venv; the packages are about 1 GB, more where torch comes with CUDA"
+	@echo "Making .venv; the packages are about 2 GB, more where torch comes with CUDA"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

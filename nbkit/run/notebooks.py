@@ -44,9 +44,7 @@ _KEPT_METADATA = ("kernelspec", "nbkit")
 
 def add_parser(subparsers: Any) -> None:
     """Add `notebooks` to the command line."""
-    parser = subparsers.add_parser(
-        "notebooks", help="regenerate set-up cells, parameters cells and links; strip outputs"
-    )
+    parser = subparsers.add_parser("notebooks", help="keep generated cells and links in step, strip outputs")
     parser.add_argument("paths", nargs="*", type=Path, help="by default all in notebooks/")
     parser.add_argument("--check", action="store_true", help="change nothing, fail where something would change")
     parser.add_argument("--repository", metavar="OWNER/NAME", help="publish under another address from now on")
