@@ -13,8 +13,8 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     exit 0
 fi
 log=$(mktemp)
-if DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
-    apt-get -q update >"$log" 2>&1 && apt-get -qy install --no-install-recommends chromium >>"$log" 2>&1; then
+export DEBIAN_FRONTEND=noninteractive
+if apt-get -q update >"$log" 2>&1 && apt-get -qy install --no-install-recommends chromium >>"$log" 2>&1; then
     rm -f "$log"
 else
     tail -n 5 "$log" >&2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -20,8 +22,8 @@ DEMO = [
 import numpy as np
 from nbkit.views import alignment, player, progress, signal
 rate = 22050
-wave = (0.3 * np.sin(2 * np.pi * 220 * np.arange(2 * rate) / rate)).astype(np.float32)
-words = [("같이", 0.0, 0.9), ("가자고", 0.9, 2.0)]
+wave = (0.3 * np.sin(2 * np.pi * 220 * np.arange(10 * rate) / rate)).astype(np.float32)
+words = [("같이", 0.0, 4.0), ("가자고", 4.0, 10.0)]
 signal.mark(signal.waveform(wave, rate), words);
 """,
     """
@@ -47,22 +49,25 @@ def errors(notebook: dict) -> list[str]:
 
 
 def assert_plays(frame) -> None:
-    """The first player of a page starts, its playhead moves, a click seeks."""
-    head = frame.locator(".head").first
+    """The first player of a page starts, its playhead moves, a click on the wave seeks."""
+    head, audio, track = (frame.locator(name).first for name in (".head", "audio", ".track"))
     frame.locator(".play").first.click()
-    head.page.wait_for_timeout(400)
-    assert position(head) > 0
-    frame.locator(".play").first.click()
-    track = frame.locator(".track").first
-    box = track.bounding_box()
-    track.click(position={"x": 0.75 * box["width"], "y": 20})
-    head.page.wait_for_timeout(100)
-    assert position(head) == pytest.approx(75, abs=2)
+    wait_until(lambda: position(head) > 0)
+    audio.evaluate("node => node.pause()")
+    track.click(position={"x": 0.75 * track.bounding_box()["width"], "y": 20})
+    wait_until(lambda: position(head) == pytest.approx(75, abs=2))
 
 
 def position(head) -> float:
     """Where a playhead stands, in per cent."""
     return float(re.search(r"left: ([\d.]+)%", head.get_attribute("style"))[1])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "the page did not get there in time"
+        time.sleep(0.05)
 
 
 def test_the_views_in_a_notebook(lab, view):
@@ -76,12 +81,11 @@ def test_the_views_in_a_notebook(lab, view):
     assert "step 500 of 500" in view.page.locator(".jp-OutputArea-output", has_text="훈련").first.inner_text()
     assert_plays(frame)
     frame.locator(".spans button").nth(1).click()
-    view.page.wait_for_timeout(300)
-    assert 45 < position(frame.locator(".head").first) < 75, "a word plays from its own start"
+    wait_until(lambda: 40 < position(frame.locator(".head").first) < 60)
     frame.locator(".track").nth(1).focus()
     view.page.keyboard.press("Space")
-    view.page.wait_for_timeout(100)
-    assert frame.locator(".play").first.get_attribute("aria-label") == "play", "the space bar pauses what plays"
+    label = frame.locator(".play").first
+    wait_until(lambda: label.get_attribute("aria-label") == "play")  # the space bar paused what played
     view.assert_clean()
 
 

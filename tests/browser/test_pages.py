@@ -27,7 +27,7 @@ def run_folder(tmp_path: Path) -> Path:
     ax = alignment.plot(np.full(6, 20), list("같이 가자고"), seconds_per_frame=256 / RATE)
     (folder / "views" / "alignment-000000060.png").write_bytes(style.png(ax))
     for name in ("recording", "synthesis"):
-        tone = (8000 * np.sin(np.arange(RATE) / 15)).astype(np.int16)
+        tone = (8000 * np.sin(np.arange(5 * RATE) / 15)).astype(np.int16)
         (folder / "audio" / f"{name}.wav").write_bytes(player.wav(tone, RATE))
     return folder
 
@@ -40,12 +40,10 @@ def test_a_report_plays_without_a_network(run_folder: Path, view):
     assert all(page.locator("img").evaluate_all("nodes => nodes.map((node) => node.naturalWidth > 100)"))
     first, second = page.locator("audio").all()
     page.locator(".play").first.click()
-    page.wait_for_timeout(300)
-    assert first.evaluate("node => node.currentTime") > 0
+    page.wait_for_function("node => node.currentTime > 0", arg=first.element_handle())
     page.locator(".play").nth(1).click()
-    page.wait_for_timeout(200)
+    page.wait_for_function("node => node.currentTime > 0", arg=second.element_handle())
     assert first.evaluate("node => node.paused"), "one plays at a time"
-    assert second.evaluate("node => node.currentTime") > 0
     view.screenshot("report")
     view.assert_clean()
 

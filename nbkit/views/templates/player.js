@@ -56,7 +56,9 @@
     const play = (from, until = Infinity) => {
       if (from !== undefined) audio.currentTime = from;
       end = until;
-      audio.play();
+      audio.play().catch((error) => {
+        if (error.name !== "AbortError") time.textContent = error.message; // paused before it began is no error
+      });
     };
     const toggle = () => (audio.paused ? play() : audio.pause());
     const seek = (at) => {
