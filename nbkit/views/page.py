@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_UNITS = {"ms": "ms", "db": "dB", "hz": "Hz", "seconds": "seconds"}
+
 
 @cache
 def _templates() -> Environment:
@@ -32,6 +34,14 @@ def _templates() -> Environment:
 def render(template: str, **values: object) -> str:
     """A template of templates/, filled. Strings are escaped; `| tojson` puts data into a script safely."""
     return _templates().get_template(template).render(**values)
+
+
+def readable(name: str) -> str:
+    """A quantity's name for reading: readable("boundary_error_ms") is 'boundary error, ms'."""
+    words, _, unit = name.rpartition("_")
+    if words and unit in _UNITS:
+        return f"{words.replace('_', ' ')}, {_UNITS[unit]}"
+    return name.replace("_", " ")
 
 
 @dataclass(frozen=True)

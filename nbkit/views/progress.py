@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from nbkit.base import colab
+from nbkit.views.page import readable, render
 
 NOTEBOOK, TERMINAL, LOG = "notebook", "terminal", "log"
 # Seconds between two drawings. Each drawing replaces the one before, so a saved notebook holds a single one.
@@ -139,12 +140,10 @@ class Display:
         parts = [f"{self.title} step {self._step:,} of {self.total:,} ({share} %)"]
         for name, traces in self._traces.items():
             for split, trace in traces.items():
-                parts.append(f"{'' if split == 'train' else split + ' '}{words(name)} {number(trace.newest)}")
+                parts.append(f"{'' if split == 'train' else split + ' '}{readable(name)} {number(trace.newest)}")
         return " · ".join(parts + self._times(now))
 
     def _html(self, now: float) -> str:
-        from nbkit.views.page import render
-
         return render(
             "progress.html",
             title=self.title,
@@ -153,7 +152,7 @@ class Display:
             share=min(100.0, 100 * self._step / max(self.total, 1)),
             times=self._times(now),
             splits=sorted({split for traces in self._traces.values() for split in traces}),
-            metrics=[(words(name), traces) for name, traces in self._traces.items()],
+            metrics=[(readable(name), traces) for name, traces in self._traces.items()],
             number=number,
             notes=list(self._notes),
             figure=base64.b64encode(self._figure).decode() if self._figure else "",
@@ -192,11 +191,6 @@ class Trace:
         low, high = min(self._values), max(self._values)
         across, up = (width - 2) / (len(self._values) - 1), (height - 4) / ((high - low) or 1)
         return " ".join(f"{1 + i * across:.1f},{height - 2 - (v - low) * up:.1f}" for i, v in enumerate(self._values))
-
-
-def words(name: str) -> str:
-    """A metric's name for reading."""
-    return name.replace("_", " ")
 
 
 def number(value: float) -> str:

@@ -80,7 +80,7 @@ def _metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not measured:
         return {}
     shown = measured if len(measured) == 1 else [measured[0], measured[-1]]
-    table = [(key.replace("_", " "), [_number(row.get(key, "")) for row in shown]) for key in _keys(shown)]
+    table = [(page.readable(key), [_number(row.get(key, "")) for row in shown]) for key in _keys(shown)]
     return {"steps": [row["step"] for row in shown], "rows": table}
 
 
@@ -101,7 +101,7 @@ def _curves(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
         values = {value for split in ("train", "validation") for value in signal.series(rows, key, split)[1]}
         if len(values) > 1:
             drawn = style.png(signal.curves(rows, key, ax=style.axes(5.2, 2.4)))
-            pictures.append({"name": key.replace("_", " "), "png": base64.b64encode(drawn).decode()})
+            pictures.append({"name": page.readable(key), "png": base64.b64encode(drawn).decode()})
     return pictures
 
 
@@ -128,7 +128,7 @@ def _newest_of_each(
             except (OSError, ValueError, EOFError, struct.error, wave.Error) as error:
                 troubles.append(f"{path.parent.name}/{path.name} cannot be shown: {str(error) or type(error).__name__}")
         if items:
-            shown.append({"name": name.replace("_", " "), "newest": items[-1], "earlier": items[:-1]})
+            shown.append({"name": page.readable(name), "newest": items[-1], "earlier": items[:-1]})
     return shown
 
 
@@ -141,6 +141,6 @@ def _picture(path: Path, about: dict) -> dict[str, str]:
 
 def _sound(path: Path, about: dict) -> dict[str, Any]:
     step = f"step {about['step']:,}" if about["step"] is not None else ""
-    title = " · ".join(filter(None, [about["name"].replace("_", " "), step]))
+    title = " · ".join(filter(None, [page.readable(about["name"]), step]))
     caption = " — ".join(filter(None, [about.get("text", ""), about.get("caption", "")]))
     return {"player": player.view(player.read(path, title=title, caption=caption))}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbkit.views import style
+from nbkit.views.page import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +156,7 @@ def curves(rows: Sequence[Mapping], keys: str | Sequence[str], *, ax: Axes | Non
     ax = style.axes(6, 2.8) if ax is None else ax
     for index, key in enumerate(keys):
         colour = style.SERIES[index % len(style.SERIES)]
-        name = "" if len(keys) == 1 else key.replace("_", " ") + ", "
+        name = "" if len(keys) == 1 else readable(key) + ", "
         train, validation = series(rows, key, "train"), series(rows, key, "validation")
         if train[0].size:
             smooth = _smooth(train[1])
@@ -166,7 +167,7 @@ def curves(rows: Sequence[Mapping], keys: str | Sequence[str], *, ax: Axes | Non
             dots = {"color": colour if name else style.INK, "linestyle": ":", "marker": "o", "markersize": 4}
             ax.plot(*validation, **dots, linewidth=0.8, label=f"{name}validation")
     if len(keys) == 1:
-        ax.set_ylabel(keys[0].replace("_", " "))
+        ax.set_ylabel(readable(keys[0]))
     if len(ax.get_legend_handles_labels()[0]) > 1:
         ax.legend(fontsize=9)
     ax.grid(axis="y")

@@ -84,7 +84,7 @@ def test_validation_stands_beside_training():
     display.update({"step": 5, "loss": 2.0})
     display.update({"step": 5, "split": "validation", "loss": 3.0, "boundary_error_ms": float("nan"), "note": "가"})
     display.close()
-    assert "loss 2 · validation loss 3 · validation boundary error ms nan · stopped" in stream.getvalue()
+    assert "loss 2 · validation loss 3 · validation boundary error, ms nan · stopped" in stream.getvalue()
 
 
 def test_a_trace_is_bounded_and_keeps_its_course():

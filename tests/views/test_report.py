@@ -79,8 +79,8 @@ def test_a_run_shows_all_it_has(full: Path):
     assert "SIGTERM; saved" in text
     assert "fp16" in text
     assert "commit 0123456789 with changes" in text
-    assert re.search(r"boundary error ms</td><td>177.1</td><td>77.1</td>", text)
-    assert re.findall(r'alt="(.*) over steps"', text) == ["loss", "boundary error ms"]
+    assert re.search(r"boundary error, ms</td><td>177.1</td><td>77.1</td>", text)
+    assert re.findall(r'alt="(.*) over steps"', text) == ["loss", "boundary error, ms"]
     assert "말해보세요" in text
     assert "가 &lt;나&gt; — Griffin-Lim" in text
     assert text.count("<audio") == 2
