@@ -74,24 +74,31 @@ class FeatureArchive:
         self.index_path = self.path.with_suffix(".jsonl")
         self._by_stat: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._by_content: dict[str, dict[str, Any]] = {}
+        self._read_index(repair=False)
 
-    def extract(self, files: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> None:
-        """Make sure that the frames of all `files` are there. Several processes may call this at once."""
+    def missing(self, files: Sequence[Path]) -> list[Path]:
+        """Those of `files` whose frames are not in the archive as far as it was read."""
+        return [path for path in files if _stat(path) not in self._by_stat]
+
+    def extract(self, files: Sequence[Path], progress: Callable[[int], None] = lambda done: None) -> None:
+        """Make sure that the frames of all `files` are there. Several processes may call this at once.
+
+        progress  called with the number of files that are there so far
+        """
         from filelock import FileLock
 
         with FileLock(str(self.path) + ".lock"):
-            self._read_index()
-            missing = [path for path in files if _stat(path) not in self._by_stat]
+            self._read_index(repair=True)
+            missing = self.missing(files)
             with open(self.path, "ab") as frames, open(self.index_path, "ab") as index:
                 frames.truncate(self._bytes_indexed())
-                for done, path in enumerate(missing, 1):
+                for done, path in enumerate(missing, len(files) - len(missing) + 1):
                     entry = self._entry(path, frames)
                     frames.flush()
                     index.write(json.dumps(entry).encode() + b"\n")
                     index.flush()
                     self._remember(entry)
-                    if progress:
-                        progress(done, len(missing))
+                    progress(done)
 
     def frames(self, path: Path) -> int:
         """Number of frames of an audio file."""
@@ -115,7 +122,8 @@ class FeatureArchive:
         path_text, size, changed = _stat(path)
         return known | {"path": path_text, "size": size, "changed": changed}
 
-    def _read_index(self) -> None:
+    def _read_index(self, repair: bool) -> None:
+        """Take in the index. Lines that an interrupted writer left broken are removed where this process may write."""
         if not self.index_path.exists():
             return
         whole = self.path.stat().st_size if self.path.exists() else 0
@@ -127,7 +135,7 @@ class FeatureArchive:
                 if self._end(entry) <= whole:
                     self._remember(entry)
                     good.append(line)
-        if len(good) != len(lines) - 1 or lines[-1]:
+        if repair and (len(good) != len(lines) - 1 or lines[-1]):
             self.index_path.write_bytes(b"".join(line + b"\n" for line in good))
 
     def _remember(self, entry: dict[str, Any]) -> None:

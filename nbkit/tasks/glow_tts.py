@@ -1,12 +1,11 @@
-"""Glow-TTS on a speech data set: what the notebooks 22 and 23 run.
+"""Glow-TTS on a speech data set: what 22_glow_train runs.
 
 Source: paper_notes/glow_tts.md
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,16 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nbkit.base import record, seeds, workspace
-from nbkit.base.params import Params, param
+from nbkit.base import record, seeds
+from nbkit.base.params import param
 from nbkit.data import manifest, speech, text
 from nbkit.data.audio import MelSpec
 from nbkit.data.speech import Batch, Example, FeatureArchive, TokenReader
 from nbkit.evaluate import speech as measure
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
+from nbkit.tasks import voices
 from nbkit.train import store
+from nbkit.train.loop import FitResult
 from nbkit.train.task import Optimization, Picture, Probe, Training, warmup_inverse_square_root
+from nbkit.views.progress import Display
 
 PROBED = 8  # validation utterances that a probe aligns
 
@@ -47,7 +49,6 @@ class GlowTTSTrain(Training):
     PRESETS: ClassVar = {
         "smoke": {
             "utterances": 24,
-            "batch_size": 8,
             "stop_at": 12,
             "warmup_steps": 10,
             "evaluate_every": 12,
@@ -57,6 +58,8 @@ class GlowTTSTrain(Training):
             "dataset": "kss",
             "size": "paper",
             "batch_size": 32,
+            "learning_rate": 1.1410886e-3,
+            "warmup_steps": 4000,
             "stop_at": 60_000,
             "evaluate_every": 1000,
             "save_every": 500,
@@ -67,6 +70,7 @@ class GlowTTSTrain(Training):
             "size": "paper",
             "batch_size": 32,
             "learning_rate": 1.1410886e-3,
+            "warmup_steps": 4000,
             "stop_at": 240_000,
             "evaluate_every": 2000,
             "save_every": 1000,
@@ -75,24 +79,12 @@ class GlowTTSTrain(Training):
     }
 
 
-@dataclass(frozen=True)
-class GlowTTSSpeak(Params):
-    """Parameters of 23_glow_speak."""
-
-    run: str = param("", "Run folder name, or the path of an export. Empty takes the newest run.", identity=False)
-    text: str = param("안녕하세요, 제주에 오신 것을 환영합니다.", "What is to be spoken.")
-    speaker: str = param("", "Name of a speaker. Empty takes the first.")
-    noise_scale: float = param(0.667, "Temperature. 0 is flat and clean, 1 lively.", low=0.0, high=2.0)
-    length_scale: float = param(1.0, "Factor on every duration. More is slower.", low=0.25, high=4.0)
-    seed: int = param(0, "Decides the noise.", low=0)
-
-
 class GlowTTSTask:
     """Glow-TTS and the examples it learns from."""
 
     name = "glow_tts"
 
-    def __init__(self, config: GlowTTSTrain, progress: Callable[[int, int], None] | None = None):
+    def __init__(self, config: GlowTTSTrain):
         """Open the data set, extract its features where they are not cached, and read all texts.
 
         raises  data.speech.SpeechError that names the rows that cannot be used, before anything is trained
@@ -105,7 +97,7 @@ class GlowTTSTask:
             name = "jamo" if self.dataset.language == "ko" else "letters"
         self.reader = TokenReader(text.front_end(name, self.dataset.language), config.blank)
         self.features = FeatureArchive(self.dataset.name, self.spec)
-        self.features.extract([row.audio for row in self.dataset.rows], progress)
+        self._extract()
         self.train, self.validation = (
             speech.examples(self.dataset, split, self.reader, self.features) for split in ("train", "validation")
         )
@@ -116,9 +108,39 @@ class GlowTTSTask:
         }
         self.model_config = glow_tts.sized(config.size, **shape)
 
+    def _extract(self) -> None:
+        """The features of all rows, with a display where that takes time."""
+        files, display = [row.audio for row in self.dataset.rows], None
+        if self.features.missing(files):
+            display = Display(f"features of {self.dataset.name}", len(files))
+        self.features.extract(files, lambda done: display.update({"step": done}) if display else None)
+        if display:
+            display.close()
+
+    def __repr__(self) -> str:
+        rows = [*self.train, *self.validation]
+        minutes = sum(e.frames for e in rows) * self.seconds_per_frame / 60
+        tokens, speakers = len(self.reader.symbols), len(self.dataset.speakers)
+        return (
+            f"{self.dataset.name}: {len(self.train)} utterances to learn from, {len(self.validation)} to check with, "
+            f"{minutes:.1f} minutes, {speakers} speaker{'s' * (speakers > 1)}; "
+            f"{tokens} symbols of front end {self.reader.front_end.name!r}; model {self.config.size!r}"
+        )
+
     @property
     def seconds_per_frame(self) -> float:
         return self.spec.hop / self.spec.rate
+
+    def untrained(self) -> dict[str, nn.Module]:
+        """The networks as they are at step 0."""
+        modules = self.modules()
+        batch = self.batches("train", 0, 1)[0]
+        self.prepare(modules, Batch(*(torch.as_tensor(array) for array in batch)))
+        return modules
+
+    def store(self, run: record.Record) -> store.CheckpointStore:
+        """The checkpoints of a run."""
+        return store.CheckpointStore(run.folder / "checkpoints", self.config.keep)
 
     def record(self) -> record.Record:
         """The run folder of these parameters, opened for writing."""
@@ -129,7 +151,7 @@ class GlowTTSTask:
             torch.manual_seed(seeds.key(self.config.seed, "init"))
             model = glow_tts.GlowTTS(self.model_config)
         if self.config.init_from:
-            inherit(model, self.reader, open_voice(self.config.init_from))
+            voices.inherit(model, self.reader, voices.open_voice(self.config.init_from))
         return {"model": model}
 
     def optimizations(self, modules: dict[str, nn.Module]) -> dict[str, Optimization]:
@@ -202,18 +224,36 @@ class GlowTTSTask:
         return measure.boundary_errors(durations, segment_of, [t[1:] for t in truth], self.seconds_per_frame)
 
     def measure(self, modules: dict[str, nn.Module], most: int = 100) -> dict[str, float]:
-        """Median boundary error and mel distance of what is spoken from what was recorded, over validation rows.
+        """How well it aligns and speaks: medians over rows that it learnt from (known) and rows kept apart (new).
 
-        most  rows that are aligned; an eighth of them is spoken too, at noise 0
+        most      rows of each that are looked at; at most ten of them are spoken, at noise 0
+        returns   boundary_error_ms, where the truth is known, on new rows; known_mel_distance_db and
+                  new_mel_distance_db between spoken and recorded, see evaluate.speech.DTW_NAME
         """
-        rows, model, voice = (self.validation or self.train)[:most], modules["model"], self.voice(modules)
-        errors = np.concatenate([np.zeros(0), *(self.boundary_errors(model, example) for example in rows)])
-        distances = []
-        for example in rows[: max(1, len(rows) // 8)]:
-            spoken = voice.synthesise(example.row.text, speaker=example.row.speaker, noise_scale=0.0)
-            distances.append(measure.mel_distance(spoken.log_mel, self.features.log_mel(example.row.audio).T))
+        groups = {"known": self.train[:most], "new": self.validation[:most]}
+        aligned = groups["new"] or groups["known"]
+        errors = np.concatenate([np.zeros(0), *(self.boundary_errors(modules["model"], e) for e in aligned)])
         found = {"boundary_error_ms": 1000 * float(np.median(errors))} if len(errors) else {}
-        return found | {"mel_distance_db": float(np.median(distances))}
+        for group, rows in groups.items():
+            distances = [self.mel_distance(modules, example) for example in rows[:10]]
+            found |= {f"{group}_mel_distance_db": float(np.median(distances))} if distances else {}
+        return {name: round(value, 2) for name, value in found.items()}
+
+    def mel_distance(self, modules: dict[str, nn.Module], example: Example) -> float:
+        """How far the model, at noise 0, speaks the text of an example from its recording, in dB."""
+        spoken = self.voice(modules).synthesise(example.row.text, speaker=example.row.speaker, noise_scale=0.0)
+        return measure.mel_distance(spoken.log_mel, self.features.log_mel(example.row.audio).T)
+
+    def export(self, result: FitResult, folder: Path) -> Path:
+        """Write the trained voice into folder/exports under a name that tells what it is."""
+        about = {
+            "dataset": self.config.dataset,
+            "size": self.config.size,
+            "seed": self.config.seed,
+            "step": result.step,
+        }
+        path = folder / "exports" / f"{record.export_name(self.name, **about)}.safetensors"
+        return self.voice(result.modules).save(path)
 
     def alignment_picture(self, model: nn.Module, example: Example) -> Picture:
         """The path of one example on the scores it was found on, with the truth where it is known."""
@@ -244,46 +284,3 @@ def _with_blanks(index: np.ndarray) -> np.ndarray:
     spaced = np.full(2 * len(index) + 1, -1)
     spaced[1::2] = index
     return spaced
-
-
-def open_voice(source: str | os.PathLike) -> Voice:
-    """A voice from the name or folder of a run (its newest checkpoint) or from an export.
-
-    raises FileNotFoundError where there is neither
-    """
-    path = Path(source)
-    if path.is_file():
-        return glow_tts.load(path)
-    folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
-    checkpoint = store.CheckpointStore(folder / "checkpoints").newest() if folder.is_dir() else None
-    if checkpoint is None:
-        known = ", ".join(r.name for r in record.runs("glow_tts")) or "none yet; run 22_glow_train first"
-        raise FileNotFoundError(f"wanted a run with a checkpoint or an export, got {source}; runs: {known}")
-    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
-    return glow_tts.from_parts(weights, checkpoint.about)
-
-
-@torch.no_grad()
-def inherit(model: nn.Module, reader: TokenReader, parent: Voice) -> list[str]:
-    """Start `model` from the weights of another voice; returns the symbols that it did not know.
-
-    The rows of the token embedding are matched by symbol, so that another language or front end can start from it; the
-    embedding of the speakers starts anew. raises ValueError for a parent of another size
-    """
-    own, given = model.state_dict(), parent.model.state_dict()
-    rows = "encoder.embedding.weight"
-    for name in own.keys() | given.keys():
-        if name in (rows, "speaker.weight"):
-            continue
-        shapes = [tuple(state[name].shape) if name in state else None for state in (own, given)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"init_from wants a model of the same size; {name} is {shapes[0]} here and {shapes[1]} there; "
-                "choose the size, and one or several speakers, as the parent has them"
-            )
-        own[name].copy_(given[name])
-    known = {symbol: i for i, symbol in enumerate(parent.reader.symbols)}
-    for i, symbol in enumerate(reader.symbols):
-        if symbol in known:
-            own[rows][i].copy_(given[rows][known[symbol]])
-    return [symbol for symbol in reader.symbols if symbol not in known]

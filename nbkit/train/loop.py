@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -41,7 +41,7 @@ class FitResult:
 
     step: int
     reason: str
-    modules: dict[str, nn.Module]
+    modules: dict[str, nn.Module] = field(repr=False)
 
 
 def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record) -> FitResult:

@@ -18,19 +18,19 @@ class Training(Params):
     """The parameters of the loop. A task's own come before them in its cell."""
 
     stop_at: int = param(
-        2000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
+        400, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
     )
-    batch_size: int = param(16, "Examples a step, over all processes.", low=1)
+    batch_size: int = param(8, "Examples a step, over all processes.", low=1)
     accumulate: int = param(1, "Parts that a step is computed in, for a GPU with little memory.", low=1, high=64)
-    learning_rate: float = param(1e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
-    warmup_steps: int = param(4000, "Steps in which the learning rate grows from 0.", unit="steps", low=1)
+    learning_rate: float = param(4e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
+    warmup_steps: int = param(100, "Steps in which the learning rate grows from 0.", unit="steps", low=1)
     precision: str = param(
         "auto", "Arithmetic. auto takes bf16 or fp16 where the GPU has it.", choices=("auto", "fp32", "bf16", "fp16")
     )
     seed: int = param(0, "Decides every random draw.", low=0)
     init_from: str = param("", "A run folder or an export to start from. Empty starts from random weights.")
-    evaluate_every: int = param(500, "Validate, align and speak every so many steps.", low=1, identity=False)
-    save_every: int = param(500, "Write a checkpoint every so many steps.", low=1, identity=False)
+    evaluate_every: int = param(100, "Validate, align and speak every so many steps.", low=1, identity=False)
+    save_every: int = param(100, "Write a checkpoint every so many steps.", low=1, identity=False)
     keep: int = param(3, "Newest checkpoints kept, beside the best one.", low=1, identity=False)
     minutes: float = param(
         0.0, "Stop and save after this time, to be resumed. 0 means no limit.", unit="minutes", low=0.0, identity=False

@@ -1,0 +1,38 @@
+"""`nbkit fit`: a training task without its notebook, which is what several processes need.
+
+    torchrun --nproc-per-node 2 -m nbkit.run fit glow_tts --preset colab -p size paper
+
+The run folder is the one that the notebook uses for the same parameters, so either goes on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any
+
+from nbkit.run.notebook import configure
+
+TASKS = {"glow_tts": ("nbkit.tasks.glow_tts", "GlowTTSTask", "GlowTTSTrain")}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `fit` to the command line."""
+    parser = subparsers.add_parser("fit", help="train a task without its notebook, in one or several processes")
+    parser.add_argument("task", choices=sorted(TASKS))
+    parser.add_argument("--preset", metavar="NAME", help="start from named values, as smoke")
+    parser.add_argument("-p", dest="values", nargs=2, metavar=("NAME", "VALUE"), action="append", default=[])
+    parser.set_defaults(call=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    from nbkit.train.loop import fit
+
+    module, task_name, config_name = TASKS[arguments.task]
+    found = importlib.import_module(module)
+    config = configure(getattr(found, config_name), arguments.preset, arguments.values)
+    task = getattr(found, task_name)(config)
+    with task.record() as run:
+        result = fit(task, config, task.store(run), run)
+        print(f"{result}, in {run.folder}")
+    return 0
