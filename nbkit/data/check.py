@@ -58,9 +58,14 @@ class Report:
     def good(self) -> bool:
         return not self.problems
 
-    def bad_ids(self) -> list[str]:
-        """The rows with a problem, each once, in their order."""
-        return list(dict.fromkeys(problem.id for problem in self.problems))
+    def bad_lines(self) -> set[int]:
+        """The lines of the list with a problem."""
+        return {problem.line for problem in self.problems}
+
+    def excludable(self) -> list[str]:
+        """Ids that `exclude` may name. Where the list itself is wrong, an id may be that of a good row too."""
+        listed = {problem.id for problem in self.problems if problem.kind == "list"}
+        return list(dict.fromkeys(problem.id for problem in self.problems if problem.id not in listed))
 
     def summary(self) -> list[tuple[str, str]]:
         """Name and value of what one wants to know about a data set."""
@@ -103,7 +108,7 @@ def check(name: str, front_end: str = "", spec: MelSpec | None = None) -> Report
     read = rows.read(found, folder)
     spec = spec or MelSpec()
     front_end = front_end or FRONT_ENDS.get(found.language, "")
-    reader = text.front_end(front_end) if front_end else None
+    reader = text.front_end(front_end, found.language if front_end == "phones" else "") if front_end else None
     problems = [Problem(row.line, row.utterance.id, "list", row.problem) for row in read if row.problem]
     sound = [row for row in read if not row.problem]
     heard: list[Heard] = []
@@ -137,10 +142,14 @@ def _judge(heard: Heard, rate: int, tell) -> None:
 
 
 def _judge_text(spoken: str, reader, frames: int, tell) -> None:
-    unknown = reader.unknown(spoken)
+    try:
+        unknown = reader.unknown(spoken)
+        tokens = len(reader.encode(spoken, strict=False).ids)
+    except ValueError as error:  # eSpeak's, where the front end asks it
+        tell("symbols", str(error))
+        return
     if unknown:
         tell("symbols", f"{reader.name} does not know {' '.join(map(repr, unknown))}; write them as they are spoken")
-    tokens = len(reader.encode(spoken, strict=False).ids)
     if frames and tokens > frames:
         tell("too long", f"{tokens} symbols for {frames} frames of sound; is it the right recording?")
     if not tokens:

@@ -62,7 +62,7 @@ def load(name: str) -> Manifest:
     if not re.fullmatch(r"[\w.-]+", name) or not path.is_file():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names())}"
-        raise ManifestError(f"wanted the name of a data set, got {name!r}; {hint} `nbkit data add` makes a new one")
+        raise ManifestError(f"wanted the name of a data set, got {name!r}; {hint} (`nbkit data add` makes a new one)")
     found = schema.read(path)
     pin = _pinned(found)
     if pin and found.archive:

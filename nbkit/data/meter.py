@@ -77,17 +77,16 @@ class Meter:
         """What is shown now."""
         seconds = max(time.monotonic() - self.started, 1e-9)
         speed = (self.done - self.first) / seconds
-        text = f"{self.title}: {self._amount(self.done)}"
+        shown = size if self.unit == "bytes" else "{:,.0f}".format
+        text = f"{self.title}: {shown(self.done)}" + (f" of {shown(self.total)}" if self.total else "")
+        text += f" {self.unit}" * (self.unit != "bytes")
         if self.total:
-            text += f" of {self._amount(self.total)}, {100 * self.done // self.total} %"
+            text += f", {100 * self.done // self.total} %"
         if speed > 0 and seconds > 1:
-            text += f", {size(speed)}/s" if self.unit == "bytes" else f", {speed:.3g}/s"
+            text += f", {shown(speed)}/s"
             if self.total > self.done:
                 text += f", {duration((self.total - self.done) / speed)} left"
         return text
-
-    def _amount(self, count: int) -> str:
-        return size(count) if self.unit == "bytes" else f"{count:,} {self.unit}"
 
     def _show(self, text: str) -> None:
         if self.notebook:

@@ -137,10 +137,12 @@ def _guess(folder: Path, path: Path, columns: tuple[str, ...]) -> Guess | str:
 
 
 def _table(text: str, separator: str) -> list[list[str]]:
-    """Cells of the lines that have as many columns as most; more of them are separators in the last one, a text."""
+    """Cells of the lines that have as many columns as most; what is too much belongs to the last one, a text."""
     found = [cells for _, cells in rows.cells(text, separator)]
     counts = collections.Counter(map(len, found))
-    width = min((width for width, count in counts.items() if width > 1 and count >= 0.1 * len(found)), default=0)
+    width = max(counts, key=lambda width: counts[width], default=0)
+    if separator == ",":  # stands in texts too, so that the shortest lines tell
+        width = min((width for width, count in counts.items() if width > 1 and count >= 0.1 * len(found)), default=0)
     return [[*cells[: width - 1], separator.join(cells[width - 1 :])] for cells in found if len(cells) >= width > 1]
 
 

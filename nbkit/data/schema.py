@@ -158,7 +158,9 @@ def _value(hint: Any, value: Any, field: dataclasses.Field, path: Path, prefix: 
         wanted = field.metadata["wanted"]
         raise ManifestError(f"{path}: field '{prefix}{field.name}': wanted {wanted}, got {_shown(value)}")
 
-    nested = next((t for t in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(t)), None)
+    nested = next(
+        (t for t in (hint, *typing.get_args(hint)) if isinstance(t, type) and dataclasses.is_dataclass(t)), None
+    )
     if nested:
         return _build(nested, value, path, f"{prefix}{field.name}.") if isinstance(value, dict) else refuse()
     if hint in (int, float):

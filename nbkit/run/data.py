@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -154,9 +155,10 @@ def _report(name: str, front_end: str) -> bool:
         return True
     problems = [(str(problem.line), problem.id, problem.kind, problem.detail) for problem in report.problems]
     print("\n" + table([("LINE", "ID", "PROBLEM", "WHAT"), *problems]))
-    bad = report.bad_ids()
-    print(
-        f"\n{name}: {len(bad):,} of {report.rows:,} rows are bad. Repair them, or leave them out with this line in "
-        f"{workspace.manifests() / (name + '.yaml')}:\nexclude: [{', '.join(map(repr, bad))}]"
-    )
+    print(f"\n{name}: {len(report.bad_lines()):,} of {report.rows:,} rows are bad; repair them and check again")
+    if ids := report.excludable():
+        path = workspace.manifests() / f"{name}.yaml"
+        print(
+            f"To leave out those that cannot be repaired, add to {path}:\nexclude: {json.dumps(ids, ensure_ascii=False)}"
+        )
     return False

@@ -53,7 +53,8 @@ def test_good_recordings_have_no_problem(home: Path, tmp_path: Path):
     made, _ = own.add(str(voice(tmp_path / "own")))
     report = check.check(made.name)
     assert report.good
-    assert report.bad_ids() == []
+    assert report.bad_lines() == set()
+    assert report.excludable() == []
     assert dict(report.summary()) == {
         "rows": "3 of 1 speaker",
         "length": "4.0 s",
@@ -146,6 +147,7 @@ def test_rows_that_stand_twice_and_lines_out_of_shape(home: Path, tmp_path: Path
         stream.write("\nb.wav|안녕.\njust a line")
     found = problems(folder)
     assert found["b"] == [("list", "the id stands in line 2 already")]
+    assert check.check("own").excludable() == []  # it would leave out the good b too
     assert found["just a line"] == [("list", "wanted 2 columns (path, text), got 1")]
 
 
@@ -159,7 +161,8 @@ def test_another_front_end(home: Path, tmp_path: Path):
 def test_a_language_without_a_front_end_is_checked_for_sound(home: Path, tmp_path: Path):
     made, _ = own.add(str(voice(tmp_path / "own", silent=np.zeros(RATE))), language="fr")
     report = check.check(made.name)
-    assert report.bad_ids() == ["silent"]
+    assert report.excludable() == ["silent"]
+    assert report.bad_lines() == {4}
     assert dict(report.summary())["symbols"] == "not checked: no front end"
 
 

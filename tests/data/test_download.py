@@ -540,6 +540,9 @@ def test_progress_is_one_line_in_a_terminal_and_few_in_a_log(monkeypatch: pytest
         else:
             assert 10 < len(lines) < 25
         assert "file: 36 MB of 36 MB, 100 %, 10 kB/s" in lines[-2]
+    counted = meter.Meter("check", 1200, "recordings", stream=io.StringIO())
+    counted.done = 300
+    assert counted.line() == "check: 300 of 1,200 recordings, 25 %"
     quick = io.StringIO()
     with meter.Meter("file", 10, stream=quick) as shown:
         shown.add(10)

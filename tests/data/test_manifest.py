@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -252,6 +254,45 @@ def test_a_missing_or_empty_list(home: Path, tmp_path: Path):
         open_mine(home, tmp_path / "gone")
 
 
+SHIPPED = {  # a line of the list as the publisher has it, where its recording lies, and what is read of it
+    "ljspeech": (
+        "LJSpeech-1.1/metadata.csv",
+        "LJ001-0007|the earliest book printed (1455)|the earliest book printed, fourteen fifty-five",
+        "LJSpeech-1.1/wavs/LJ001-0007.wav",
+        ("LJ001-0007", "the earliest book printed, fourteen fifty-five"),
+    ),
+    "kss": (
+        "transcript.v.1.4.txt",
+        "1/1_0470.wav|저는 보통 20분 정도 낮잠을 잡니다.|저는 보통 이십 분 정도 낮잠을 잡니다.|저는|4.1|I usually take a nap.",
+        "kss/1/1_0470.wav",
+        ("1/1_0470", "저는 보통 이십 분 정도 낮잠을 잡니다."),
+    ),
+    "jss": (
+        "jss.v.1.0.tsv",
+        "jss/2.wav\t현재는 ᄒᆞᆫ 팔십여 성씨.\t13\t3.90",
+        "jss/2.wav",
+        ("jss/2", "현재는 ᄒᆞᆫ 팔십여 성씨."),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_layouts_read_what_is_published(home: Path, tmp_path: Path, name: str):
+    metadata, line, audio, wanted = SHIPPED[name]
+    described = yaml.safe_load((Path(__file__).parents[2] / "data_manifests" / f"{name}.yaml").read_text("utf-8"))
+    kind = described["archive"]["kind"]
+    (home / f"{name}.yaml").write_text(yaml.safe_dump(described | {"archive": {"kind": kind}}, allow_unicode=True))
+    source = tmp_path / "published"
+    tone(source / audio, described["rate"])
+    (source / metadata).write_text(line + "\n", encoding="utf-8")
+    archive = tmp_path / f"x.{kind}"
+    shutil.make_archive(str(tmp_path / "x"), {"zip": "zip", "tar.bz2": "bztar"}[kind], source)
+    manifest.fetch(name, str(archive))
+    (row,) = manifest.open_dataset(name).rows
+    assert (row.id, row.text) == wanted
+    assert row.audio == manifest.folder_of(manifest.load(name)) / audio
+
+
 # --- split and fingerprint ------------------------------------------------------------------------------------------
 
 
@@ -371,6 +412,14 @@ def test_a_text_with_the_separator_in_it(home: Path, tmp_path: Path):
     assert rows.read(made, folder)[-1].utterance.text == "하나, 둘, 셋"
 
 
+def test_a_line_out_of_shape_does_not_mislead(home: Path, tmp_path: Path):
+    folder = recordings(tmp_path / "own", 6, "path|minji|text")
+    with open(folder / "list.txt", "a") as stream:
+        stream.write("wavs/r5.wav|minji\n")
+    made, _ = own.add(str(folder))
+    assert made.layout.columns == ("path", "speaker", "text")
+
+
 def test_cp949_and_json_lists_are_seen(home: Path, tmp_path: Path):
     folder = recordings(tmp_path / "own", 2)
     (folder / "list.txt").write_bytes((folder / "list.txt").read_bytes().decode().encode("cp949"))
@@ -444,3 +493,10 @@ def test_other_lists_are_named(home: Path, tmp_path: Path):
 def test_paths_may_name_variables(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOMEWHERE", "/some")
     assert schema.expand("$SOMEWHERE/where") == schema.expand("${SOMEWHERE}/where") == Path("/some/where")
+
+
+def test_every_field_is_described():
+    told = (Path(__file__).parents[2] / "data_manifests" / "README.md").read_text(encoding="utf-8")
+    for part in (schema.Manifest, schema.Archive, schema.Layout, schema.Validation, schema.Synthetic):
+        for field in dataclasses.fields(part):
+            assert f"`{field.name}`" in told

@@ -88,7 +88,7 @@ def test_bad_rows_make_a_table_and_an_exit_status(home: Path, voice: Path, capsy
     assert table[0].split() == ["LINE", "ID", "PROBLEM", "WHAT"]
     assert table[1].split()[:3] == ["1", "a", "symbols"]
     assert table[2].split()[:3] == ["2", "b", "missing"]
-    assert "2 of 3 rows are bad" in told
+    assert "2 of 3 rows are bad; repair them and check again" in told
     line = told.strip().splitlines()[-1]
     path = home / "mine.yaml"
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
