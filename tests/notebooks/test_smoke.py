@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -28,7 +28,7 @@ SECONDS = 60  # what a notebook may take on two processors; shared, it may take 
 @dataclass(frozen=True)
 class Checked:
     code: int
-    output: str
+    output: str = field(repr=False)
     seconds: float
 
 
