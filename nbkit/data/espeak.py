@@ -54,7 +54,10 @@ SPEEDS, PITCHES = (80, 300), (0, 99)
 
 _RECIPE = 1  # raised whenever the same arguments give other samples or boundaries
 _SHORTEST = 0.002  # seconds of a sound or a silence that counts
-_MARKS = {"?": "?", "!": "!", ".": ".", "…": ".", "。": ".", ",": ",", ";": ",", ":": ",", "—": ",", "、": ","}
+_QUIET = (
+    ",.?!:;'\"()[]-…“”‘’«»「」『』〈〉《》。、·—–，．！？：；（）　"  # punctuation; other signs are read by their names
+)
+_MARKS = dict(zip("?？!！.…。．,，;；:：—、", "??!!....,,,,,,,,"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def phones(text: str, voice: str = "ko") -> list[str]:
 
 
 def unreadable(text: str) -> list[str]:
-    """Characters of `text`, sorted, that eSpeak would spell by name or pass over, such as arae-a or an emoji."""
+    """Characters of `text`, sorted, that eSpeak would read by their names or pass over: arae-a, an emoji, "~"."""
     return sorted({c for c in text if not _readable(c)})
 
 
@@ -191,9 +194,9 @@ def _write_rows(folder: Path, rows: list[dict]) -> None:
 def _readable(character: str) -> bool:
     if "가" <= character <= "힣" or "\u3131" <= character <= "\u3163":  # syllables, letters on their own
         return True
-    if character.isascii():
-        return character.isprintable() or character.isspace()
-    return ("À" <= character <= "ÿ" and character.isalpha()) or unicodedata.category(character)[0] in "PZ"
+    if character.isascii() or "À" <= character <= "ÿ":
+        return character.isalnum() or character.isspace() or character in _QUIET
+    return character in _QUIET
 
 
 def _check(text: str, voice: str, speed: int, pitch: int) -> None:
@@ -266,7 +269,6 @@ def _places(text: str, positions: list[int]) -> list[tuple[int, int]]:
     places = []
     for start, end in itertools.pairwise(edges):
         letters = [i for i in range(max(start, 0), end) if text[i].isalnum()]
-        letters = letters or [i for i in range(max(start, 0), end) if not text[i].isspace()]  # a sign, read as "%" is
         if not letters:
             raise EspeakError(
                 f"wanted a word at each of the characters {edges[:-1]} of {text!r}; write it more plainly"
