@@ -179,8 +179,8 @@ def test_the_help_of_a_notebook_shows_its_parameters(write, capsys):
 def test_the_same_parameters_find_the_same_folder(write, workshop):
     notebook = write("1")
     for words in ([], ["-p", "shown", "false"], ["-p", "steps", "6"]):
-        assert main(["run", str(notebook), "-o", str(workshop / "elsewhere"), *words]) == 0
-    folders = list((workshop / "elsewhere" / "runs").glob("tiny-????????"))
+        assert main(["run", str(notebook), "-o", str(workshop / "else{where}"), *words]) == 0
+    folders = list((workshop / "else{where}" / "runs").glob("tiny-????????"))
     assert len(folders) == 2, "what is no part of the identity changes no folder"
 
 
