@@ -84,7 +84,7 @@ class _Run:
     def _start(self) -> None:
         """Networks and optimisers, from the newest checkpoint or prepared for step 0."""
         modules = self.task.modules()
-        checkpoint = self.store.newest()
+        checkpoint = self.store.newest(clean=self.rank == 0)
         for note in self.store.notes:
             self.display.note(note)
         if checkpoint is None:

@@ -94,21 +94,25 @@ class CheckpointStore:
         self._forget()
         return target
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None for a run that never wrote one.
+    def newest(self, *, clean: bool = False) -> Checkpoint | None:
+        """The newest checkpoint that is whole; None for a run that never wrote one. Damaged ones are told in `notes`.
 
-        Damaged ones are renamed to damaged-... and told in `notes`.
+        clean    rename damaged ones to damaged-... and remove what a dying process left half written; only for the
+                 process that writes here, others may be looking while it does
         raises CheckpointError where there are checkpoints but none can be read
         """
-        for leftover in self.folder.glob(f"{WRITING}*"):
+        for leftover in self.folder.glob(f"{WRITING}*") if clean else ():
             shutil.rmtree(leftover, ignore_errors=True)
         for step, path in self.steps().items():
             try:
                 return load(path)
             except CheckpointError as error:
-                self.notes.append(f"checkpoint of step {step} set aside: {error}")
-                _set_aside(path)
-        damaged = sorted(path.name for path in self.folder.glob(f"{DAMAGED}*"))
+                self.notes.append(f"checkpoint of step {step} {'set aside' if clean else 'passed over'}: {error}")
+                if clean:
+                    _set_aside(path)
+        damaged = sorted(
+            {path.name for path in self.folder.glob(f"{DAMAGED}*")} | {p.name for p in self.steps().values()}
+        )
         if damaged:
             told = "; ".join(self.notes) or "they were set aside before"
             raise CheckpointError(

@@ -74,6 +74,12 @@ def words(symbols: Sequence[str]) -> list[tuple[str, int, int]]:
     return found
 
 
+def spans(durations: np.ndarray, symbols: Sequence[str], *, seconds_per_frame: float) -> list[tuple[str, float, float]]:
+    """Where each word lies when its tokens hold `durations` [T] frames: (text, start, end) in seconds."""
+    edges = np.concatenate([[0.0], np.cumsum(durations)]) * seconds_per_frame
+    return [(text, float(edges[first]), float(edges[stop])) for text, first, stop in words(symbols)]
+
+
 def _durations(durations, symbols, scores, mel) -> np.ndarray:
     durations = np.asarray(durations)
     if durations.shape != (len(symbols),):

@@ -57,7 +57,11 @@ def flip(path):
 def test_damage_is_set_aside_and_told(store, damage, told):
     save(store, 5)
     damage(save(store, 10))
-    assert store.newest().step == 5
+    reader = CheckpointStore(store.folder)
+    assert reader.newest().step == 5
+    assert told in reader.notes[0]
+    assert not list(store.folder.glob("damaged-*"))
+    assert store.newest(clean=True).step == 5
     assert len(store.notes) == 1
     assert "step 10" in store.notes[0]
     assert told in store.notes[0]
@@ -68,8 +72,9 @@ def test_damage_is_set_aside_and_told(store, damage, told):
 
 def test_none_readable_is_an_error_today_and_tomorrow(store):
     flip(save(store, 5) / "weights.safetensors")
-    with pytest.raises(CheckpointError, match=r"none of the 1 checkpoints .* can be read .*sha256"):
-        store.newest()
+    for clean in (False, True):
+        with pytest.raises(CheckpointError, match=r"none of the 1 checkpoints .* can be read .*sha256"):
+            store.newest(clean=clean)
     with pytest.raises(CheckpointError, match="remove damaged-step-000000005 to start this run from step 0"):
         CheckpointStore(store.folder).newest()
 
@@ -79,6 +84,8 @@ def test_a_cut_write_leaves_the_one_before(store, monkeypatch):
     (store.folder / ".writing-000000010").mkdir()
     (store.folder / ".writing-000000010" / "weights.safetensors").write_bytes(b"half")
     assert store.newest().step == 5
+    assert list(store.folder.glob(".writing-*"))
+    assert store.newest(clean=True).step == 5
     assert not list(store.folder.glob(".writing-*"))
 
 

@@ -76,6 +76,10 @@ class Voice:
         mel = self.synthesise(text, **how)
         return Spoken(audio.griffin_lim(mel.log_mel, self.spec), self.spec.rate, mel)
 
+    @property
+    def seconds_per_frame(self) -> float:
+        return self.spec.hop / self.spec.rate
+
     def about(self) -> dict[str, Any]:
         """What an export says of itself."""
         return describe(self.model.config, self.reader, self.spec, self.speakers, self.language)
