@@ -157,8 +157,6 @@ def _report(name: str, front_end: str) -> bool:
     print("\n" + table([("LINE", "ID", "PROBLEM", "WHAT"), *problems]))
     print(f"\n{name}: {len(report.bad_lines()):,} of {report.rows:,} rows are bad; repair them and check again")
     if ids := report.excludable():
-        path = workspace.manifests() / f"{name}.yaml"
-        print(
-            f"To leave out those that cannot be repaired, add to {path}:\nexclude: {json.dumps(ids, ensure_ascii=False)}"
-        )
+        print(f"To leave out those that cannot be repaired, add to {workspace.manifests() / (name + '.yaml')}:")
+        print(f"exclude: {json.dumps(ids, ensure_ascii=False)}")
     return False

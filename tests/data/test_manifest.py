@@ -263,7 +263,7 @@ SHIPPED = {  # a line of the list as the publisher has it, where its recording l
     ),
     "kss": (
         "transcript.v.1.4.txt",
-        "1/1_0470.wav|저는 보통 20분 정도 낮잠을 잡니다.|저는 보통 이십 분 정도 낮잠을 잡니다.|저는|4.1|I usually take a nap.",
+        "1/1_0470.wav|저는 보통 20분 정도 낮잠을 잡니다.|저는 보통 이십 분 정도 낮잠을 잡니다.|저|4.1|A nap.",
         "kss/1/1_0470.wav",
         ("1/1_0470", "저는 보통 이십 분 정도 낮잠을 잡니다."),
     ),
