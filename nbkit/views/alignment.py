@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from nbkit.views import signal, style
 
@@ -55,7 +56,8 @@ def plot(
     _draw_path(ax, times, on_scores)
     _label_tokens(ax, symbols, groups, 72 * height / tokens)
     if truth:
-        ax.legend(loc="upper right", fontsize=9, labelcolor=style.TRUTH if on_scores else style.INK)
+        ink, ground = (style.PAPER, style.INK) if on_scores else (style.INK, style.PAPER)
+        ax.legend(loc="upper right", fontsize=9, labelcolor=ink, facecolor=ground, edgecolor="none", frameon=True)
     if mel is not None:
         edges = [(text, times[first], times[stop]) for text, first, stop in groups]
         _draw_mel(ax, height, np.asarray(mel, dtype=np.float32), seconds_per_frame, edges, truth or ())
@@ -115,22 +117,28 @@ def _draw_path(ax: Axes, times: np.ndarray, on_scores: bool) -> None:
     rows = np.arange(times.size - 1)
     x = np.repeat(times, 2)[1:-1]
     y = np.repeat(rows, 2)
-    if on_scores:
-        ax.plot(x, y, color="#000000", linewidth=3.2, alpha=0.45, solid_joinstyle="miter")
-    ax.plot(x, y, color=style.PATH, linewidth=1.7, solid_joinstyle="miter", label="found")
+    ax.plot(
+        x, y, color=style.PATH, linewidth=1.7, solid_joinstyle="miter", label="found", path_effects=_edge(on_scores)
+    )
 
 
 def _draw_truth(ax: Axes, truth: Sequence[tuple], on_scores: bool) -> None:
     colour = style.TRUTH if on_scores else style.SERIES[0]
     boxes = [span for span in truth if len(span) == 5]
     for _, start, end, first, stop in boxes:
-        box = Rectangle((start, first - 0.5), end - start, stop - first, linewidth=1.0, edgecolor=colour)
+        box = Rectangle((start, first - 0.5), end - start, stop - first, linewidth=1.2, edgecolor=colour)
+        box.set_path_effects(_edge(on_scores))
         box.set_facecolor("none" if on_scores else (colour, 0.1))
         ax.add_patch(box)
     lines = [span for span in truth if len(span) != 5]
     signal.mark(ax, lines, colour=colour)
     if truth:
         ax.plot([], [], color=colour, linewidth=1.0, label="true")
+
+
+def _edge(on_scores: bool) -> list[AbstractPathEffect]:
+    """A dark edge that keeps a line apart from bright scores."""
+    return [withStroke(linewidth=3.2, foreground="#00000080")] if on_scores else []
 
 
 def _label_tokens(ax: Axes, symbols: Sequence[str], groups: list[tuple[str, int, int]], points: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +53,8 @@ class Page:
     height    CSS pixels of the frame
     """
 
-    document: str
-    poster: bytes
+    document: str = field(repr=False)
+    poster: bytes = field(repr=False)
     height: int
     title: str
 

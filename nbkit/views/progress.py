@@ -19,6 +19,7 @@ NOTEBOOK, TERMINAL, LOG = "notebook", "terminal", "log"
 _INTERVAL = {NOTEBOOK: 0.5, TERMINAL: 0.2, LOG: 10.0}
 _HEADLESS_INTERVAL = 5.0
 _NOT_SHOWN = ("step", "split", "seconds")  # the speed says more
+_PACE_SECONDS = 60.0  # the speed is that of the last minute: a machine gets busy, and free again
 _FIGURE_BYTES_PER_SECOND = 50_000  # what a slow line to a Colab page carries without falling behind
 
 
@@ -44,7 +45,7 @@ class Display:
         self._headless = colab.headless()
         self._clock = clock
         self._started = self._next = clock()
-        self._pace: deque[tuple[float, int]] = deque(maxlen=64)  # (time, step) of the last drawings
+        self._pace: deque[tuple[float, int]] = deque()  # (time, step) of the last minute's drawings
         self._traces: dict[str, dict[str, Trace]] = {}  # by name and split
         self._notes: deque[str] = deque(maxlen=6)
         self._figure: bytes | None = None
@@ -96,6 +97,8 @@ class Display:
     def _draw(self, now: float) -> None:
         if self._pace:
             self._pace.append((now, self._step))
+        while len(self._pace) > 2 and now - self._pace[1][0] > _PACE_SECONDS:
+            self._pace.popleft()
         if self._kind == NOTEBOOK:
             self._draw_in_notebook(now)
         elif self._kind == TERMINAL:

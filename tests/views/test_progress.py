@@ -64,6 +64,16 @@ def test_a_resumed_run_counts_its_own_steps_only():
     assert "2.0 steps/s" in stream.getvalue()
 
 
+def test_the_speed_is_that_of_the_last_minute():
+    stream, clock = io.StringIO(), Clock()
+    display = Display("run", 10_000, stream=stream, clock=clock)
+    for step in range(1, 701):
+        clock.now += 10.0 if step <= 100 else 0.5
+        display.update({"step": step})
+    display.close()
+    assert stream.getvalue().splitlines()[-1].endswith(" · 2.0 steps/s · stopped after 21 min 40 s")
+
+
 def test_slow_steps_are_given_in_seconds():
     stream = io.StringIO()
     run(stream, 3, 20.0).close()
