@@ -11,11 +11,13 @@ verifies against it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from nbkit.base import workspace
@@ -116,22 +118,37 @@ def fetch(name: str, source: str = "", count: int = 0) -> Path:
     count   of a synthetic set: how many sentences, 0 for the manifest's number
     raises  DataError, in words; what has arrived is kept, and the next call goes on there
     """
-    from filelock import FileLock
-
     manifest = load(name)
     folder = folder_of(manifest)
     if manifest.folder:
         if not folder.is_dir():
             raise absent(manifest)
         return folder
-    lock = workspace.cache() / "locks" / f"data-{name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(lock)):  # a second process waits, and then finds the work done
+    with _alone(name):  # a second process waits, and then finds the work done
         if manifest.synthetic:
             _make(manifest, folder, count)
         elif not is_here(manifest):
             _fetch_archive(manifest, folder, source)
     return folder
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Only one process of this machine at a time; the others wait and say so."""
+    from filelock import FileLock, Timeout
+
+    path = workspace.cache() / "locks" / f"data-{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print(f"{name}: another process is bringing it; waiting for that", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _fetch_archive(manifest: Manifest, folder: Path, source: str) -> None:
@@ -262,12 +279,10 @@ def _pinned(manifest: Manifest) -> dict:
 
 def _pin(manifest: Manifest, got: Received) -> None:
     """Keep the hash of a first fetch for all later ones."""
-    from filelock import FileLock
-
     if manifest.archive is None or manifest.archive.sha256 != UNKNOWN:
         return
     try:
-        with FileLock(str(workspace.cache() / "locks" / "pins.lock")):
+        with _alone("pins.json"):
             pins = read_json(_pins_path()) | {manifest.name: dataclasses.asdict(got)}
             write_json(_pins_path(), dict(sorted(pins.items())))
     except OSError as error:

@@ -18,6 +18,7 @@ import types
 import zipfile
 from pathlib import Path
 
+import filelock
 import pytest
 
 from nbkit.base import workspace
@@ -523,6 +524,20 @@ def test_two_processes_at_once(home: Path, server: Server):
     assert len(server.requests) == 1
     assert folders[0] == folders[1]
     assert (Path(folders[0]) / "a.wav").exists()
+
+
+def test_waiting_for_another_process_is_said(home: Path, capsys: pytest.CaptureFixture):
+    lock = filelock.FileLock(workspace.cache() / "locks" / "data-remote.lock")
+    os.makedirs(workspace.cache() / "locks")
+    lock.acquire()
+    other = threading.Thread(target=manifest.fetch, args=("remote",))
+    other.start()
+    other.join(1.3)
+    assert other.is_alive()
+    lock.release()
+    other.join(5)
+    assert manifest.is_here(manifest.load("remote"))
+    assert "another process is bringing it; waiting for that" in capsys.readouterr().out
 
 
 # --- progress -------------------------------------------------------------------------------------------------------
