@@ -1,12 +1,14 @@
 """Speech with known boundaries, made on the spot by eSpeak NG: no download, no recording, any amount.
 
-What its events are worth (eSpeak NG 1.52, measured on 400 Korean sentences):
+What its events are worth (eSpeak NG 1.52; measured on 300 Korean sentences, 10,000 boundaries): the sharpest change of
+the spectrum within 20 ms of a boundary lies 0.0 ms from it in the median, half of all within 2 ms. Vowels after n, m, ng,
+j and w are the exception, their event comes about 14 ms after the change.
 
 - `sample` of an event is exact; `audio_position`, in whole milliseconds, is up to 1 ms early and is not used.
-- A WORD event comes before the closure (silence of 9 to 49 ms) of the stop that begins the word, a PHONEME event comes
-  after it. Here a closure belongs to its stop: a word starts at its WORD event, and within a word a phone starts where
-  the silence before it does.
+- A PHONEME event of a stop comes after its closure, a silence of 9 to 49 ms. Here a closure belongs to its stop, which
+  is also what the WORD event says: a phone starts where the silence before it does, a word where its first phone does.
 - PHONEME events with an empty name are pauses; those that make no silence are left out.
+- A phone without a time of its own (a coda ㄹ, whose sound is the end of its vowel) shares a label with its neighbour.
 - Korean words that begin with n or m have no WORD event, since the rules start them with a palatal mark that is deleted
   later and takes the word's start with it. The voices here delete it early, which keeps the event.
 - Pitch flutter and cycle-wise roughness run on from call to call. The voices here have neither, so the samples are a
@@ -50,10 +52,12 @@ __all__ = [
 PAUSE = "_:"
 PAUSES = (PAUSE, ",", ".", "?", "!")  # labels without a sound: a pause is named by the mark that makes it
 TAIL = 0.1  # seconds of silence behind the last word; eSpeak leaves 7 ms
+LONGEST_WORD = 40  # characters; somewhere above, eSpeak says only the beginning of a word
 SPEEDS, PITCHES = (80, 300), (0, 99)
 
 _RECIPE = 1  # raised whenever the same arguments give other samples or boundaries
 _SHORTEST = 0.002  # seconds of a sound or a silence that counts
+_MERGED = {"ko": 1, "en": 3}  # words of a text that are said as one, such as "in the"; Korean words never are
 _QUIET = (
     ",.?!:;'\"()[]-…“”‘’«»「」『』〈〉《》。、·—–，．！？：；（）　"  # punctuation; other signs are read by their names
 )
@@ -92,7 +96,8 @@ def speak(text: str, voice: str = "ko", speed: int = 175, pitch: int = 50) -> Sp
     pitch   0 to 99, 50 is the voice's own
     Labels are eSpeak's own in the International Phonetic Alphabet with stress marks (some Korean consonants have ASCII
     names such as "t-"), and PAUSES. A word is what eSpeak reads as one; "in the" may be one word.
-    EspeakError  unknown voice, speed or pitch out of range, nothing to say, characters that eSpeak would spell or skip
+    EspeakError  unknown voice, speed or pitch out of range, nothing to say, characters that eSpeak would spell or skip,
+                 words that it leaves out (it does so where 150 or more Korean characters have no comma between them)
     """
     _check(text, voice, speed, pitch)
     pcm, events, rate = say(text, voice, speed, pitch)
@@ -100,7 +105,7 @@ def speak(text: str, voice: str = "ko", speed: int = 175, pitch: int = 50) -> Sp
     if segments[-1].label != PAUSE:
         segments.append(_Segment(PAUSE, len(pcm), len(positions) - 1))
     pcm = np.concatenate([pcm, np.zeros(round(TAIL * rate), np.int16)])
-    return _speech(text, pcm, rate, segments, _places(text, positions))
+    return _speech(text, pcm, rate, segments, _places(text, positions, _MERGED[voice.split("+")[0]]))
 
 
 def phones(text: str, voice: str = "ko") -> list[str]:
@@ -212,6 +217,8 @@ def _check(text: str, voice: str, speed: int, pitch: int) -> None:
     if bad := unreadable(text):
         named = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in bad)
         raise EspeakError(f"eSpeak cannot read {named} of {text[:40]!r}; write these as syllables or leave them out")
+    if long := [word for word in text.split() if len(word) > LONGEST_WORD]:
+        raise EspeakError(f"wanted words of {LONGEST_WORD} characters or fewer, got {long[0]!r}; put spaces into it")
     if not any(c.isalnum() for c in text):
         raise EspeakError(f"wanted words to say, got {text[:40]!r}")
 
@@ -263,19 +270,24 @@ def _segments(events: list[Event], pcm: np.ndarray, shortest: int) -> tuple[list
     return found, positions
 
 
-def _places(text: str, positions: list[int]) -> list[tuple[int, int]]:
-    """The characters [start, end) of each word: from its position to the last letter before the next word's."""
+def _places(text: str, positions: list[int], most: int) -> list[tuple[int, int]]:
+    """The characters [start, end) of each word: from its position to the last letter before the next word's.
+
+    most   words of the text that eSpeak may say as one; more means that it has left some out
+    """
     edges = [position - 1 for position in positions] + [len(text)]
     places = []
     for start, end in itertools.pairwise(edges):
         letters = [i for i in range(max(start, 0), end) if text[i].isalnum()]
         if not letters:
-            raise EspeakError(
-                f"wanted a word at each of the characters {edges[:-1]} of {text!r}; write it more plainly"
-            )
+            raise EspeakError(f"wanted a word at the characters {edges[:-1]} of {text!r}; write it more plainly")
         places.append((letters[0], letters[-1] + 1))
-    if any(c.isalnum() for c in text[: places[0][0]]):
-        raise EspeakError(f"eSpeak passes over {text[: places[0][0]]!r} of {text!r}; write it more plainly")
+    passed_over = [text[: places[0][0]]] if any(c.isalnum() for c in text[: places[0][0]]) else []
+    passed_over += [text[slice(*place)] for place in places if len(text[slice(*place)].split()) > most]
+    if passed_over:
+        raise EspeakError(
+            f"eSpeak leaves out words of {passed_over[0]!r}; give it commas, a full stop, or fewer words at once"
+        )
     return places
 
 

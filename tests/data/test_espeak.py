@@ -194,6 +194,18 @@ def test_labels_do_not_depend_on_speaker_or_speed() -> None:
             assert [phone.label for phone in speak(text, voice, speed).phones] == labels
 
 
+def test_what_espeak_leaves_out_is_not_taken_for_said() -> None:
+    for text in (*KO, *EN):
+        speak(text, "ko" if text in KO else "en")
+    long = " ".join(text.strip(",.?!").replace(",", "") for text in KO)
+    with pytest.raises(EspeakError, match=r"leaves out words of .*commas, a full stop"):
+        speak(long[:300])
+    assert len(speak(" ".join(KO)).words) == sum(len(text.split()) for text in KO)
+    with pytest.raises(EspeakError, match="40 characters or fewer"):
+        speak(long.replace(" ", "")[:41])
+    speak(long.replace(" ", "")[:40])
+
+
 # --- how it sounds, in numbers
 
 
