@@ -1,8 +1,8 @@
 """Speech with known boundaries, made on the spot by eSpeak NG: no download, no recording, any amount.
 
 What its events are worth (eSpeak NG 1.52; measured on 300 Korean sentences, 10,000 boundaries): the sharpest change of
-the spectrum within 20 ms of a boundary lies 0.0 ms from it in the median, half of all within 2 ms. Vowels after n, m, ng,
-j and w are the exception, their event comes about 14 ms after the change.
+the spectrum within 20 ms of a boundary lies 0.0 ms from it in the median, half of all within 2 ms. Vowels after n, m,
+ng, j and w are the exception, their event comes about 14 ms after the change.
 
 - `sample` of an event is exact; `audio_position`, in whole milliseconds, is up to 1 ms early and is not used.
 - A PHONEME event of a stop comes after its closure, a silence of 9 to 49 ms. Here a closure belongs to its stop, which
