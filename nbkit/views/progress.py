@@ -140,11 +140,11 @@ class Display:
 
     def _line(self, now: float) -> str:
         share = 100 * self._step // max(self.total, 1)
-        parts = [f"{self.title} step {self._step:,} of {self.total:,} ({share} %)"]
+        parts = [f"{self.title} step {self._step:,} of {self.total:,} ({share} %)", *self._times(now)]
         for name, traces in self._traces.items():
             for split, trace in traces.items():
                 parts.append(f"{'' if split == 'train' else split + ' '}{readable(name)} {number(trace.newest)}")
-        return " · ".join(parts + self._times(now))
+        return " · ".join(parts)
 
     def _html(self, now: float) -> str:
         return render(

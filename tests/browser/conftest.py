@@ -124,10 +124,9 @@ class Lab:
         view.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context", timeout=60_000)
         view.page.wait_for_function(CONNECTED, arg=place, timeout=60_000)
 
-    def run_notebook(self, view: View, path: Path, seconds: float = 120) -> dict[str, Any]:
+    def run_notebook(self, view: View, path: Path) -> dict[str, Any]:
         """Open, run all cells, look at each of them, take a picture of the whole; returns the notebook with outputs."""
         self.open(view, path)
-        view.page.set_default_timeout(1000 * seconds)
         notebook = view.page.evaluate(RUN_ALL)
         failed = [
             o["evalue"] for cell in notebook["cells"] for o in cell.get("outputs", ()) if o["output_type"] == "error"

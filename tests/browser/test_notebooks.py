@@ -73,7 +73,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
 def test_the_views_in_a_notebook(lab, view):
     path = lab.folder / "views.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell(source.strip()) for source in DEMO]), path)
-    notebook = lab.run_notebook(view, path, seconds=60)
+    notebook = lab.run_notebook(view, path)
     assert not errors(notebook)
     frame = view.page.frame_locator(".jp-OutputArea iframe[srcdoc]")
     assert frame.locator(".player").count() == 2
@@ -105,6 +105,7 @@ def test_an_untrusted_notebook_shows_the_picture(lab, view):
     view.screenshot("untrusted")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_the_browser(source: Path, lab, view):
     """With the smoke preset; the notebooks share their outputs, as those of a person do."""

@@ -63,6 +63,13 @@ def test_words_with_blank_tokens_between():
     assert [label.get_text() for label in labels] == list("ㄱㅏ␣ㄴㅏ")
 
 
+def test_spans_are_the_words_in_seconds():
+    durations, symbols, _ = example("같이 가자")
+    first, second = alignment.spans(durations, symbols, seconds_per_frame=FRAME)
+    assert first == ("같이", 0, pytest.approx(durations[:5].sum() * FRAME))
+    assert second == ("가자", pytest.approx(durations[:6].sum() * FRAME), pytest.approx(durations.sum() * FRAME))
+
+
 @pytest.mark.parametrize("text", ["오늘은 날씨가 좋아서 친구와 함께 한강에 다녀왔습니다.", "가자"])
 def test_labels_do_not_cover_each_other(text: str):
     durations, symbols, scores = example(text)
