@@ -230,7 +230,7 @@ def _check(text: str, voice: str, speed: int, pitch: int) -> None:
 class _Segment:
     label: str
     start: int  # sample
-    word: int  # index of its word; of a pause, the word before it
+    word: int  # index of its word; of a pause, the word before it, -1 before the first
 
 
 def _segments(events: list[Event], pcm: np.ndarray, shortest: int) -> tuple[list[_Segment], list[int]]:
@@ -293,16 +293,17 @@ def _places(text: str, positions: list[int], most: int) -> list[tuple[int, int]]
 
 def _speech(text: str, pcm: np.ndarray, rate: int, segments: list[_Segment], places: list[tuple[int, int]]) -> Speech:
     edges = [segment.start / rate for segment in segments] + [len(pcm) / rate]
-    gaps = list(zip([end for _, end in places], [start for start, _ in places[1:]] + [len(text)]))
+    gaps = list(zip([0] + [end for _, end in places], [start for start, _ in places] + [len(text)]))
+    following = [segment.word for segment in segments[1:]] + [None]
     phones, sounds = [], [[] for _ in places]
-    for segment, start, end in zip(segments, edges, edges[1:]):
-        if segment.label == PAUSE:
-            gap = gaps[segment.word]
-            label = max((_MARKS[c] for c in text[slice(*gap)] if c in _MARKS), key=",.!?".index, default=PAUSE)
-            phones.append(Span(label, start, end, *gap))
-        else:
+    for segment, start, end, next_word in zip(segments, edges, edges[1:], following):
+        if segment.label != PAUSE or segment.word == next_word:  # a sound, or a pause within a word
             phones.append(Span(segment.label, start, end, *places[segment.word]))
             sounds[segment.word].append(phones[-1])
+        else:
+            gap = gaps[segment.word + 1]
+            label = max((_MARKS[c] for c in text[slice(*gap)] if c in _MARKS), key=",.!?".index, default=PAUSE)
+            phones.append(Span(label, start, end, *gap))
     for place, of in zip(places, sounds):
         if not of:
             raise EspeakError(f"wanted a sound for {text[slice(*place)]!r} of {text!r}, got none; say it more slowly")

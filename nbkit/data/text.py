@@ -297,9 +297,8 @@ def _as_coda(jamo: str) -> str:
 
 def _original(said: list[Piece], start: int, end: int) -> tuple[int, int]:
     """Characters of the text as it was given, for the characters [start, end) of what was said."""
-    if start == end:
-        return said[start - 1].end, said[start - 1].end
-    return said[start].start, said[end - 1].end
+    edges = [said[0].start, *(piece.end for piece in said)]
+    return (said[start].start if start < end else edges[start]), edges[end]
 
 
 def _named(symbol: str, written: str) -> str:

@@ -176,6 +176,8 @@ def test_phones_know_their_word_and_pauses_their_mark() -> None:
         (phone.label, text[phone.char_start : phone.char_end]) for phone in speech.phones if phone.label in PAUSES
     ]
     assert pauses == [(",", ', "'), ("_:", '"'), ("?", "? "), (".", ".")]
+    first = speak('"네." 라고').phones[0]
+    assert (first.label, first.char_start, first.char_end) == ("_:", 0, 1)
     for phone in speech.phones:
         if phone.label not in PAUSES:
             place = (phone.char_start, phone.char_end)
