@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,6 +93,7 @@ class FeatureArchive:
             missing = self.missing(files)
             with open(self.path, "ab") as frames, open(self.index_path, "ab") as index:
                 frames.truncate(self._bytes_indexed())
+                frames.seek(0, os.SEEK_END)  # tell() would still give the end before the cut
                 for done, path in enumerate(missing, len(files) - len(missing) + 1):
                     entry = self._entry(path, frames)
                     frames.flush()

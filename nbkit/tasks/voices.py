@@ -21,7 +21,7 @@ from nbkit.train.store import CheckpointStore
 class GlowTTSSpeak(Params):
     """Parameters of 23_glow_speak."""
 
-    run: str = param("", "Run folder name, or the path of an export. Empty takes the newest run.", identity=False)
+    source: str = param("", "Name of a run, or path of an export. Empty takes the newest run.", identity=False)
     text: str = param("안녕하세요, 제주에 오신 것을 환영합니다.", "What is to be spoken.")
     speaker: str = param("", "Name of a speaker. Empty takes the first.")
     noise_scale: float = param(0.667, "Temperature. 0 is flat and clean, 1 lively.", low=0.0, high=2.0)

@@ -1,0 +1,158 @@
+"""The Glow-TTS task: from made-up speech to a voice, on the smallest amount of everything."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from nbkit.base.record import Record
+from nbkit.data.speech import SpeechError
+from nbkit.models import glow_tts
+from nbkit.models.glow_tts import config as sizes
+from nbkit.tasks import voices
+from nbkit.tasks.glow_tts import GlowTTSTask, GlowTTSTrain
+from nbkit.train.loop import fit
+from nbkit.train.store import CheckpointStore
+
+NANO = dict(hidden=16, filter=16, duration_filter=8, encoder_layers=1, blocks=2, decoder_hidden=8, decoder_layers=2)
+
+
+@pytest.fixture
+def nano(monkeypatch):
+    monkeypatch.setitem(sizes.SIZES, "tiny", NANO)
+
+
+def config(**values):
+    return GlowTTSTrain.from_dict({"utterances": 12, "stop_at": 3, "batch_size": 4} | values)
+
+
+def train(given):
+    task = GlowTTSTask(given)
+    with task.record() as run:
+        return task, fit(task, given, task.store(run), run), run
+
+
+def test_trains_speaks_exports_and_opens_again(nano, tmp_path):
+    task, result, run = train(config())
+    assert [row["step"] for row in run.rows("train")] == [1, 2, 3]
+    found = task.measure(result.modules)
+    assert set(found) == {"boundary_error_ms", "known_mel_distance_db", "new_mel_distance_db"}
+    text = task.train[0].row.text
+    here = task.voice(result.modules).synthesise(text, seed=3)
+    for voice in (voices.open_voice(run.name), voices.open_voice(task.export(result, run.folder))):
+        there = voice.synthesise(text, seed=3)
+        np.testing.assert_array_equal(there.log_mel, here.log_mel)
+        assert there.symbols == here.symbols
+    spoken = voice.speak("안녕?")
+    assert spoken.wave.dtype == np.float32
+    assert len(spoken.wave) == pytest.approx(spoken.mel.durations.sum() * 256, abs=256)
+    assert voices.newest_run() == run.name
+    assert {path.suffix for path in (run.folder / "views").iterdir()} == {".png", ".npz", ".json"}
+
+
+def test_bad_text_is_named(nano):
+    task, result, run = train(config())
+    voice = task.voice(result.modules)
+    with pytest.raises(ValueError, match="got an empty one"):
+        voice.speak("  ")
+    with pytest.raises(ValueError, match=r"cannot read .*'漢'"):
+        voice.speak("漢字")
+    with pytest.raises(ValueError, match="speaker must be one of ko, got 'nobody'"):
+        voice.speak("안녕", speaker="nobody")
+    with pytest.raises(FileNotFoundError, match=rf"got no-such-run; runs: {run.name}"):
+        voices.open_voice("no-such-run")
+
+
+@pytest.mark.parametrize("blank", [False, True])
+def test_truth_by_front_end(nano, blank):
+    jamo = GlowTTSTask(config(blank=blank))
+    example = jamo.train[0]
+    segment_of, truth = jamo.segments(example)
+    assert len(segment_of) == len(example.tokens)
+    assert [label for label, *_ in truth] == example.row.text.replace(".", "").replace(",", "").rstrip("?!").split()
+    for word, (label, *_) in enumerate(truth):
+        spelled = "".join(s for s, w in zip(example.symbols, segment_of) if w == word and s != "<blank>")
+        assert spelled[0] != " "
+        assert len(spelled) >= len(label)
+    phones = GlowTTSTask(config(front_end="phones", blank=blank))
+    segment_of, truth = phones.segments(phones.train[0])
+    assert set(segment_of[segment_of >= 0]) == set(range(len(truth)))
+    assert phones.train[0].symbols[1 if blank else 0] == truth[0][0]
+
+
+def test_a_perfect_alignment_has_almost_no_error(nano):
+    """The truth itself, rounded to frames, is at most half a frame (5.8 ms) away from the truth."""
+    from nbkit.evaluate.speech import boundary_errors
+
+    task = GlowTTSTask(config(front_end="phones"))
+    example = task.train[0]
+    segment_of, truth = task.segments(example)
+    edges = np.round(np.array([start for _, start, _ in truth]) / task.seconds_per_frame + 0.5).astype(int)
+    edges[0] = 0
+    durations = np.diff([*edges, example.frames])
+    errors = boundary_errors(durations, segment_of, [t[1:] for t in truth], task.seconds_per_frame)
+    assert np.median(errors) < 0.006
+
+
+def test_init_from_matches_symbols(nano):
+    _, result, run = train(config())
+    child = GlowTTSTask(config(init_from=run.name, blank=True, seed=5))
+    fresh = GlowTTSTask(config(blank=True, seed=5)).modules()["model"].state_dict()
+    model, parent = child.modules()["model"].state_dict(), result.modules["model"].state_dict()
+    rows = "encoder.embedding.weight"
+    torch.testing.assert_close(model[rows][:-1], parent[rows])
+    torch.testing.assert_close(model[rows][-1], fresh[rows][-1])
+    torch.testing.assert_close(model["decoder.blocks.1.mix.weight"], parent["decoder.blocks.1.mix.weight"])
+    before = {name: value.clone() for name, value in model.items()}
+    child.prepare({"model": child.modules()["model"]}, None)  # a trained flow must not be initialised by data again
+    assert all(torch.equal(before[name], model[name]) for name in before)
+    assert child.record().name != run.name
+    sizes.SIZES["tiny"] = NANO | {"hidden": 32}
+    with pytest.raises(ValueError, match="init_from wants a model of the same size"):
+        GlowTTSTask(config(init_from=run.name)).modules()
+
+
+def test_the_same_parameters_find_the_same_run(nano):
+    _, _, first = train(config(stop_at=2))
+    task, result, again = train(config(stop_at=4, keep=1, workers=0))
+    assert again.folder == first.folder
+    assert result.step == 4
+    assert [row["step"] for row in again.rows("train")] == [1, 2, 3, 4]
+    assert train(config(stop_at=1, seed=1))[2].folder != first.folder
+    assert train(config(stop_at=1, repeat=1))[2].name == f"{first.name}-1"
+    assert list(CheckpointStore(again.folder / "checkpoints").steps()) == [4]
+    assert Record.read(again.folder).config["parameters"]["stop_at"] == 4
+    other = dataclasses.replace(task.config, utterances=13)
+    assert GlowTTSTask(other).record().folder != first.folder
+
+
+def test_several_speakers(nano, monkeypatch):
+    from nbkit.data import manifest
+
+    real = manifest.open_dataset
+
+    def two_speakers(name, count=0):
+        found = real(name, count)
+        rows = [dataclasses.replace(row, speaker="ab"[i % 2]) for i, row in enumerate(found.rows)]
+        return dataclasses.replace(found, rows=rows, speakers=("a", "b"))
+
+    monkeypatch.setattr(manifest, "open_dataset", two_speakers)
+    _, result, run = train(config())
+    assert result.modules["model"].speaker.weight.shape[0] == 2
+    voice = voices.open_voice(run.name)
+    mels = [voice.synthesise("안녕", speaker=speaker, noise_scale=0.0).log_mel for speaker in ("a", "b")]
+    assert mels[0].shape != mels[1].shape or not np.allclose(*mels)
+
+
+def test_text_longer_than_its_frames_is_named_before_training(nano, monkeypatch):
+    from nbkit.data.speech import FeatureArchive
+
+    monkeypatch.setattr(FeatureArchive, "frames", lambda self, path: 9)
+    with pytest.raises(SpeechError, match=r"11 rows of espeak_ko cannot be used:\n.*tokens, but only 9 frames"):
+        GlowTTSTask(config())
+
+
+def test_paper_size_is_the_papers(nano):
+    model = glow_tts.GlowTTS(glow_tts.sized("paper", vocabulary=148))
+    assert sum(p.numel() for p in model.parameters()) == 28_623_889
