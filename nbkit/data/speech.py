@@ -201,17 +201,17 @@ def examples(dataset: Dataset, split: str, reader: TokenReader, features: Featur
 
 
 class Batch(NamedTuple):
-    """Utterances side by side, zero behind their ends."""
+    """Utterances side by side, zero behind their ends: numpy as the data set gives it, torch in the training loop."""
 
-    tokens: np.ndarray  # [B, T] int64
-    token_lengths: np.ndarray  # [B] int64
-    mel: np.ndarray  # [B, C, F] float32, natural log
-    frame_lengths: np.ndarray  # [B] int64
-    speakers: np.ndarray  # [B] int64
-    items: np.ndarray  # [B] int64, index into the examples
+    tokens: Any  # [B, T] int64
+    token_lengths: Any  # [B] int64
+    mel: Any  # [B, C, F] float32, natural log
+    frame_lengths: Any  # [B] int64
+    speakers: Any  # [B] int64
+    items: Any  # [B] int64, index into the examples
 
 
-def collate(chosen: Sequence[int], rows: Sequence[Example], features: FeatureArchive) -> Batch:
+def collate(chosen: Sequence[int] | np.ndarray, rows: Sequence[Example], features: FeatureArchive) -> Batch:
     """The examples at the indices `chosen`, padded to the longest of them."""
     found = [rows[i] for i in chosen]
     token_lengths = np.array([len(e.tokens) for e in found], np.int64)

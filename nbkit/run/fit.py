@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbkit.run.notebook import configure
+
+if TYPE_CHECKING:
+    from nbkit.train.task import Training
 
 TASKS = {"glow_tts": ("nbkit.tasks.glow_tts", "GlowTTSTask", "GlowTTSTrain")}
 
@@ -30,7 +33,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
     module, task_name, config_name = TASKS[arguments.task]
     found = importlib.import_module(module)
-    config = configure(getattr(found, config_name), arguments.preset, arguments.values)
+    config = cast("Training", configure(getattr(found, config_name), arguments.preset, arguments.values))
     task = getattr(found, task_name)(config)
     with task.record() as run:
         result = fit(task, config, task.store(run), run)

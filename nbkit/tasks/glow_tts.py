@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nbkit.base import record, seeds
 from nbkit.base.params import param
@@ -25,7 +25,7 @@ from nbkit.models.glow_tts import Voice
 from nbkit.tasks import voices
 from nbkit.train import store
 from nbkit.train.loop import FitResult, fit
-from nbkit.train.task import Optimization, Picture, Probe, Training, warmup_inverse_square_root
+from nbkit.train.task import Modules, Optimization, Picture, Probe, Training, warmup_inverse_square_root
 from nbkit.views.progress import Display
 
 PROBED = 8  # validation utterances that a probe aligns
@@ -131,7 +131,7 @@ class GlowTTSTask:
     def seconds_per_frame(self) -> float:
         return self.spec.hop / self.spec.rate
 
-    def untrained(self) -> dict[str, nn.Module]:
+    def untrained(self) -> Modules:
         """The networks as they are at step 0."""
         modules = self.modules()
         batch = self.batches("train", 0, 1)[0]
@@ -146,7 +146,7 @@ class GlowTTSTask:
         """The run folder of these parameters, opened for writing."""
         return record.Record.open(self.name, self.config, self.dataset.fingerprint, repeat=self.config.repeat)
 
-    def modules(self) -> dict[str, nn.Module]:
+    def modules(self) -> Modules:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeds.key(self.config.seed, "init"))
             model = glow_tts.GlowTTS(self.model_config)
@@ -154,7 +154,7 @@ class GlowTTSTask:
             voices.inherit(model, self.reader, voices.open_voice(self.config.init_from))
         return {"model": model}
 
-    def optimizations(self, modules: dict[str, nn.Module]) -> dict[str, Optimization]:
+    def optimizations(self, modules: Modules) -> dict[str, Optimization]:
         adam = torch.optim.Adam(modules["model"].parameters(), betas=(0.9, 0.98), eps=1e-9)
         rate = warmup_inverse_square_root(self.config.learning_rate, self.config.warmup_steps)
         return {"adam": Optimization(adam, rate, clip_value=self.config.clip_value or float("inf"))}
@@ -166,7 +166,7 @@ class GlowTTSTask:
             )
         return speech.ValidationBatches(self.validation, self.features, self.config.batch_size, part, parts)
 
-    def prepare(self, modules: dict[str, nn.Module], batch: Batch) -> None:
+    def prepare(self, modules: Modules, batch: Batch) -> None:
         if not self.config.init_from:
             modules["model"].initialise(batch.mel, batch.frame_lengths, batch.speakers)
 
@@ -175,11 +175,11 @@ class GlowTTSTask:
         frames = int((batch.frame_lengths // squeeze * squeeze).sum())
         return {"mle": frames * self.spec.bands, "duration": int(batch.token_lengths.sum())}
 
-    def losses(self, modules: dict[str, nn.Module], batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def losses(self, modules: Modules, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         out = modules["model"](batch.tokens, batch.token_lengths, batch.mel, batch.frame_lengths, batch.speakers)
         yield "adam", {"mle": out.negative_log_likelihood(), "duration": out.duration_error()}
 
-    def probe(self, modules: dict[str, nn.Module], step: int) -> Probe:
+    def probe(self, modules: Modules, step: int) -> Probe:
         """Align some validation utterances and speak the first of them."""
         chosen = (self.validation or self.train)[:PROBED]
         probe = Probe()
@@ -194,12 +194,12 @@ class GlowTTSTask:
             self.model_config, self.reader, self.spec, self.dataset.speakers, self.dataset.language
         )
 
-    def voice(self, modules: dict[str, nn.Module]) -> Voice:
+    def voice(self, modules: Modules) -> Voice:
         """The model with all that it needs to speak."""
         return Voice(modules["model"], self.reader, self.spec, self.dataset.speakers, self.dataset.language)
 
     @torch.no_grad()
-    def align(self, model: nn.Module, example: Example) -> glow_tts.GlowTTSOutput:
+    def align(self, model: glow_tts.GlowTTS, example: Example) -> glow_tts.GlowTTSOutput:
         """One pass of a model in eval mode over one example."""
         batch = speech.collate([0], [example], self.features)
         device = next(model.parameters()).device
@@ -217,13 +217,13 @@ class GlowTTSTask:
         labels = [(example.row.text[first:stop], start, end) for first, stop, start, end in words]
         return text.words_of(example.spans, words), labels
 
-    def boundary_errors(self, model: nn.Module, example: Example) -> np.ndarray:
+    def boundary_errors(self, model: glow_tts.GlowTTS, example: Example) -> np.ndarray:
         """Distance of both ends of each known segment from the truth, in seconds; empty where nothing is known."""
         segment_of, truth = self.segments(example)
         durations = self.align(model, example).durations[0].cpu().numpy()
         return measure.boundary_errors(durations, segment_of, [t[1:] for t in truth], self.seconds_per_frame)
 
-    def measure(self, modules: dict[str, nn.Module], most: int = 100) -> dict[str, float]:
+    def measure(self, modules: Modules, most: int = 100) -> dict[str, float]:
         """How well it aligns and speaks: medians over rows that it learnt from (known) and rows kept apart (new).
 
         most      rows of each that are looked at; at most ten of them are spoken, at noise 0
@@ -239,7 +239,7 @@ class GlowTTSTask:
             found |= {f"{group}_mel_distance_db": float(np.median(distances))} if distances else {}
         return {name: round(value, 2) for name, value in found.items()}
 
-    def mel_distance(self, modules: dict[str, nn.Module], example: Example) -> float:
+    def mel_distance(self, modules: Modules, example: Example) -> float:
         """How far the model, at noise 0, speaks the text of an example from its recording, in dB."""
         spoken = self.voice(modules).synthesise(example.row.text, speaker=example.row.speaker, noise_scale=0.0)
         return measure.mel_distance(spoken.log_mel, self.features.log_mel(example.row.audio).T)
@@ -255,7 +255,7 @@ class GlowTTSTask:
         path = folder / "exports" / f"{record.export_name(self.name, **about)}.safetensors"
         return self.voice(result.modules).save(path)
 
-    def alignment_picture(self, model: nn.Module, example: Example) -> Picture:
+    def alignment_picture(self, model: glow_tts.GlowTTS, example: Example) -> Picture:
         """The path of one example on the scores it was found on, with the truth where it is known."""
         out = self.align(model, example)
         scores = glow_tts.frame_scores(out.z, out.mean, out.log_sigma)[0].T.cpu().numpy()
@@ -274,7 +274,7 @@ class GlowTTSTask:
         }
         return Picture("alignment", "alignment", example.row.text, arrays)
 
-    def sample_picture(self, modules: dict[str, nn.Module], example: Example) -> Picture:
+    def sample_picture(self, modules: Modules, example: Example) -> Picture:
         """The text of one example, spoken by the model as it is now."""
         spoken = self.voice(modules).speak(example.row.text, speaker=example.row.speaker)
         return Picture("sample", "audio", example.row.text, {"wave": spoken.wave, "rate": spoken.rate})

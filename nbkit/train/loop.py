@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
 from nbkit.train import pictures
 from nbkit.train.store import Checkpoint, CheckpointStore
-from nbkit.train.task import Optimization, Probe, Task, Training
+from nbkit.train.task import Modules, Optimization, Probe, Task, Training
 from nbkit.views.progress import Display
 
 MOST_SKIPPED = 25  # steps in a row without a finite gradient after which training is not going to recover
@@ -41,7 +41,7 @@ class FitResult:
 
     step: int
     reason: str
-    modules: dict[str, nn.Module] = field(repr=False)
+    modules: Modules = field(repr=False)
 
 
 def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record) -> FitResult:
@@ -293,7 +293,7 @@ class _Run:
         names = names or list(values)
         vector = torch.tensor([float(values.get(name, 0.0)) for name in names], dtype=torch.float64)
         if self.world > 1:
-            vector = self.accelerator.reduce(vector.to(self.accelerator.device), "sum").cpu()
+            vector = cast(Tensor, self.accelerator.reduce(vector.to(self.accelerator.device), "sum")).cpu()
         return dict(zip(names, vector.tolist(), strict=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def keep(run: Record, step: int, pictures: list[Picture]) -> bytes | None:
         if picture.kind == "audio":
             audio.save(path, picture.arrays["wave"], picture.arrays["rate"])
             continue
-        arrays = {k: v for k, v in picture.arrays.items() if isinstance(v, (np.ndarray, float, int))}
+        arrays: dict[str, Any] = {k: v for k, v in picture.arrays.items() if isinstance(v, np.ndarray | float | int)}
         np.savez_compressed(
             path.with_suffix(".npz"), **arrays, symbols=np.array(picture.arrays.get("symbols", ()), str)
         )

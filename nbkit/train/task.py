@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from nbkit.base.params import Params, param
 
+Modules = dict[str, Any]
+"""Name to network: an nn.Module, or what accelerate has wrapped around one."""
+
 
 @dataclass(frozen=True)
 class Training(Params):
@@ -80,17 +83,17 @@ class Task(Protocol):
 
     name: str
 
-    def modules(self) -> dict[str, nn.Module]:
+    def modules(self) -> Modules:
         """Fresh networks, drawn from the seed (or from `init_from`)."""
         ...
 
-    def optimizations(self, modules: dict[str, nn.Module]) -> dict[str, Optimization]: ...
+    def optimizations(self, modules: Modules) -> dict[str, Optimization]: ...
 
     def batches(self, split: str, part: int, parts: int) -> Any:
         """Training: item n is part `part` of `parts` of the n-th batch of the run. Validation: sized, all rows once."""
         ...
 
-    def prepare(self, modules: dict[str, nn.Module], batch: Any) -> None:
+    def prepare(self, modules: Modules, batch: Any) -> None:
         """Data-dependent initialisation on the first whole batch, before the first step of a new run."""
         ...
 
@@ -98,11 +101,11 @@ class Task(Protocol):
         """What each loss term is to be divided by; the loop adds it up over micro-batches and processes."""
         ...
 
-    def losses(self, modules: dict[str, nn.Module], batch: Any, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def losses(self, modules: Modules, batch: Any, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Yield (optimiser name, {term: sum}); the loop steps that optimiser before it asks for the next."""
         ...
 
-    def probe(self, modules: dict[str, nn.Module], step: int) -> Probe: ...
+    def probe(self, modules: Modules, step: int) -> Probe: ...
 
     def contents(self) -> dict[str, Any]:
         """What a checkpoint says of itself, as JSON: the model's configuration, symbols, feature parameters."""

@@ -54,7 +54,7 @@ class GlowTTSConfig:
         return cls(**values)
 
 
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     "tiny": dict(
         hidden=96, filter=256, duration_filter=96, encoder_layers=3, blocks=6, decoder_hidden=64, decoder_layers=3
     ),

@@ -5,11 +5,14 @@ Source: paper_notes/glow_tts.md#decoder
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from nbkit.models.glow_tts.config import GlowTTSConfig
+from nbkit.models.glow_tts.encoder import zero_
 
 
 def squeeze(x: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -119,8 +122,7 @@ class AffineCoupling(nn.Module):
         self.start = weight_norm(nn.Conv1d(half, c.decoder_hidden, 1))
         self.wavenet = WaveNet(c, speaker_channels)
         self.end = nn.Conv1d(c.decoder_hidden, 2 * half, 1)
-        nn.init.zeros_(self.end.weight)
-        nn.init.zeros_(self.end.bias)
+        zero_(self.end)
 
     def _shift_and_scale(self, x: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
         y = self.end(self.wavenet(self.start(x) * mask, mask, speaker)).float()
@@ -169,11 +171,14 @@ class FlowDecoder(nn.Module):
         speaker_channels = c.speaker_channels if c.speakers > 1 else 0
         self.blocks = nn.ModuleList(FlowBlock(c, speaker_channels) for _ in range(c.blocks))
 
+    def _flow(self) -> list[FlowBlock]:
+        return cast(list[FlowBlock], list(self.blocks))
+
     def forward(self, mel: Tensor, mask: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """mel [B, C, F], mask [B, 1, F] -> latent [B, C, F], log |det dz/dmel| [B]"""
         x, short = squeeze(mel, mask, self.squeeze)
         log_determinant = x.new_zeros(len(x))
-        for block in self.blocks:
+        for block in self._flow():
             x, added = block(x, short, speaker)
             log_determinant = log_determinant + added
         return unsqueeze(x, short, self.squeeze)[0], log_determinant
@@ -181,7 +186,7 @@ class FlowDecoder(nn.Module):
     def inverse(self, z: Tensor, mask: Tensor, speaker: Tensor | None = None) -> Tensor:
         """latent [B, C, F], mask [B, 1, F] -> mel [B, C, F]"""
         x, short = squeeze(z, mask, self.squeeze)
-        for block in reversed(self.blocks):
+        for block in reversed(self._flow()):
             x = block.inverse(x, short, speaker)
         return unsqueeze(x, short, self.squeeze)[0]
 
@@ -189,6 +194,6 @@ class FlowDecoder(nn.Module):
     def initialise(self, mel: Tensor, mask: Tensor, speaker: Tensor | None = None) -> None:
         """Data-dependent initialisation: each ActNorm in turn normalises what reaches it from this batch."""
         x, short = squeeze(mel, mask, self.squeeze)
-        for block in self.blocks:
+        for block in self._flow():
             block.norm.initialise(x, short)
             x = block(x, short, speaker)[0]

@@ -16,6 +16,12 @@ def sequence_mask(lengths: Tensor, size: int) -> Tensor:
     return (torch.arange(size, device=lengths.device) < lengths[:, None]).unsqueeze(1).float()
 
 
+def zero_(layer: nn.Module) -> None:
+    """Set all parameters of a layer to 0, so that what it is added to starts unchanged."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of [B, C, T]."""
 
@@ -40,8 +46,7 @@ class Prenet(nn.Module):
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Conv1d(channels, channels, 1)
-        nn.init.zeros_(self.projection.weight)
-        nn.init.zeros_(self.projection.bias)
+        zero_(self.projection)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         y = x
