@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from nbkit.views import style
 from nbkit.views.page import render
@@ -75,7 +76,7 @@ def histogram(values: Sequence[float], label: str, *, counted: str = "recordings
     ax.axvline(median, color=style.PATH, linewidth=1.4)
     ax.set_title(f"median {median:.3g}", fontsize=10)
     ax.set(xlabel=label, ylabel=counted)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 

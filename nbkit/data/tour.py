@@ -1,0 +1,122 @@
+"""What the notebook on manifests and audio needs: texts as its front ends read them, recordings spoilt on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from nbkit.base.params import Params, param
+from nbkit.data import audio
+from nbkit.data.rows import Utterance
+from nbkit.data.text import Encoded
+
+
+@dataclass(frozen=True)
+class ManifestsAndAudio(Params):
+    """Parameters of 10_manifests_and_audio."""
+
+    dataset: str = param("espeak_ko", "A data set that is here, or one that is made on the spot.")
+    count: int = param(60, "Use so many rows of it. 0 takes all.", low=0)
+    row: int = param(0, "Which of them to look at, counted from 0.", low=0)
+    text: str = param("3월 2일, KTX로 가요!", "A text for the front end to read, as people write it.")
+
+    PRESETS: ClassVar = {"smoke": {"count": 16}}
+
+
+def by_word(text: str, encoded: Encoded) -> list[tuple[str, list[str]]]:
+    """The words of a text and the symbols that each of them, with the space and the marks behind it, became."""
+    words = [(found.start(), found.group()) for found in re.finditer(r"\S+", text)]
+    starts = [start for start, _ in words]
+    read: list[tuple[str, list[str]]] = [(word, []) for _, word in words]
+    for symbol, (start, _) in zip(encoded.symbols, encoded.spans.tolist()):
+        read[max(0, int(np.searchsorted(starts, start, side="right")) - 1)][1].append(symbol)
+    return read
+
+
+@contextlib.contextmanager
+def elsewhere() -> Iterator[Path]:
+    """A home with no data set in it, for trying what would write into the project's own; gone at the end."""
+    before = os.environ.get("NBKIT_HOME")
+    with tempfile.TemporaryDirectory(prefix="nbkit-") as name:
+        (Path(name) / "data_manifests").mkdir()
+        os.environ["NBKIT_HOME"] = name
+        try:
+            yield Path(name)
+        finally:
+            os.environ.pop("NBKIT_HOME")
+            if before is not None:
+                os.environ["NBKIT_HOME"] = before
+
+
+class Damage(NamedTuple):
+    """What a recording, or its text, has to suffer."""
+
+    name: str  # of the file that is written
+    done: str
+    kind: str  # what check.check calls it, "" where it must find nothing
+
+
+DAMAGES = (
+    Damage("untouched", "nothing", ""),
+    Damage("silent", "every sample 0", "sound"),
+    Damage("not_a_number", "100 samples NaN", "sound"),
+    Damage("clipped", "20 dB louder, tops cut", "clipped"),
+    Damage("cut_short", "second half of the file missing", "sound"),
+    Damage("other_rate", "saved at 16,000 Hz", "rate"),
+    Damage("no_file", "recording deleted", "missing"),
+    Damage("stops_early", "all but the first 0.2 s cut away", "too long"),
+    Damage("no_text", "text deleted", "list"),
+    Damage("digit", "a digit put into the text", "symbols"),
+)
+
+
+def spoil(rows: Sequence[Utterance], folder: Path, rate: int) -> tuple[Damage, ...]:
+    """Copy a recording for each of DAMAGES into `folder`, harm the copy, and write the list of their texts.
+
+    rows    where the copies come from, the longest texts first, each again where there are fewer than damages
+    rate    of the copies, Hz
+    """
+    folder.mkdir(parents=True)
+    longest_first = sorted(rows, key=lambda row: -len(row.text))
+    lines = []
+    for i, damage in enumerate(DAMAGES):
+        row = longest_first[i % len(rows)]
+        path = folder / f"{damage.name}.wav"
+        _write(path, audio.load(row.audio, rate, resample=True), rate)
+        text = {"no_text": "", "digit": f"7 {row.text}"}.get(damage.name, row.text)
+        lines.append(f"{path.name}|{text}\n")
+    (folder / "texts.txt").write_text("".join(lines), encoding="utf-8")
+    return DAMAGES
+
+
+def _write(path: Path, wave: np.ndarray, rate: int) -> None:
+    """Save a recording with the damage that the name of its file tells."""
+    match path.stem:
+        case "silent":
+            wave = np.zeros_like(wave)
+        case "not_a_number":
+            wave[:100] = np.nan
+        case "clipped":
+            wave = np.clip(10 * wave / np.abs(wave).max(), -1, 1)
+        case "stops_early":
+            wave = wave[: rate // 5]
+        case "other_rate":
+            rate = 16000
+        case "no_file":
+            return
+    if np.isfinite(wave).all():
+        audio.save(path, wave, rate)
+    else:
+        import soundfile
+
+        soundfile.write(path, wave, rate, subtype="FLOAT")  # a file of integers cannot hold a NaN
+    if path.stem == "cut_short":
+        os.truncate(path, path.stat().st_size // 2)
