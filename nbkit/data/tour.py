@@ -15,8 +15,10 @@ import numpy as np
 
 from nbkit.base.params import Params, param
 from nbkit.data import audio
+from nbkit.data.check import FRONT_ENDS
+from nbkit.data.espeak_library import LANGUAGES
 from nbkit.data.rows import Utterance
-from nbkit.data.text import Encoded
+from nbkit.data.text import Encoded, FrontEnd, front_end
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class ManifestsAndAudio(Params):
     text: str = param("3월 2일, KTX로 가요!", "A text for the front end to read, as people write it.")
 
     PRESETS: ClassVar = {"smoke": {"count": 16}}
+
+
+def front_ends(language: str) -> list[FrontEnd]:
+    """All that can read a language: as it is written, and as eSpeak says it; none for a language unknown to both."""
+    written = [front_end(FRONT_ENDS[language])] if language in FRONT_ENDS else []
+    spoken = [front_end("phones", language)] if language in LANGUAGES else []
+    return [*written, *spoken]
 
 
 def by_word(text: str, encoded: Encoded) -> list[tuple[str, list[str]]]:
@@ -68,7 +77,7 @@ DAMAGES = (
     Damage("untouched", "nothing", ""),
     Damage("silent", "every sample 0", "sound"),
     Damage("not_a_number", "100 samples NaN", "sound"),
-    Damage("clipped", "20 dB louder, tops cut", "clipped"),
+    Damage("clipped", "20 dB above full scale, tops cut", "clipped"),
     Damage("cut_short", "second half of the file missing", "sound"),
     Damage("other_rate", "saved at 16,000 Hz", "rate"),
     Damage("no_file", "recording deleted", "missing"),

@@ -60,7 +60,7 @@ def table(rows: Sequence[Sequence[Cell]], heads: Sequence[str] = (), *, empty: s
 
 
 def histogram(values: Sequence[float], label: str, *, counted: str = "recordings", ax: Axes | None = None) -> Axes:
-    """How many values fall where, with the median and the single values below.
+    """How many values fall where, with the median; the axis begins at 0, so that a narrow spread looks narrow.
 
     label     what the values are, and their unit
     counted   what each value was taken of
@@ -71,11 +71,11 @@ def histogram(values: Sequence[float], label: str, *, counted: str = "recordings
         raise ValueError(f"histogram wants finite values, got {known.size}, {bad} of them not finite; leave those out")
     ax = style.axes(4.4, 2.4) if ax is None else ax
     ax.hist(known, bins="sturges", color=style.SERIES[0], alpha=0.8, edgecolor=style.PAPER, linewidth=0.8)
-    ax.plot(known, np.full(known.size, -0.03), "|", color=style.INK, alpha=0.5, transform=ax.get_xaxis_transform())
     median = float(np.median(known))
     ax.axvline(median, color=style.PATH, linewidth=1.4)
     ax.set_title(f"median {median:.3g}", fontsize=10)
     ax.set(xlabel=label, ylabel=counted)
+    ax.set_xlim(min(0.0, known.min()), None)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 

@@ -21,6 +21,15 @@ def test_every_symbol_stands_with_its_word(front_end: str):
     assert all(symbols for _, symbols in read)
 
 
+@pytest.mark.parametrize(
+    ("language", "names"), [("ko", ["jamo", "phones"]), ("jje", ["jamo"]), ("en", ["letters", "phones"]), ("fr", [])]
+)
+def test_front_ends_of_a_language(language: str, names: list[str]):
+    readers = tour.front_ends(language)
+    assert [reader.name for reader in readers] == names
+    assert {reader.language for reader in readers if reader.name == "phones"} <= {language}
+
+
 def test_marks_and_spaces_stand_with_the_word_before():
     read = tour.by_word(" 네, 가", text.front_end("jamo").encode(" 네, 가"))
     assert read == [("네,", ["ᄂ", "ᅦ", ",", " "]), ("가", ["ᄀ", "ᅡ"])]

@@ -46,9 +46,8 @@ def test_a_histogram_counts_every_value():
     values = [1.0, 1.5, 2.0, 2.0, 9.0]
     ax = summary.histogram(values, "seconds")
     assert sum(bar.get_height() for bar in ax.patches) == len(values)
-    ticks, median = ax.lines
-    assert ticks.get_xdata().tolist() == values
-    assert median.get_xdata()[0] == 2.0
+    assert ax.lines[0].get_xdata()[0] == 2.0
+    assert ax.get_xlim()[0] == 0
     assert ax.get_title(loc="left") == "median 2"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("seconds", "recordings")
 
