@@ -157,7 +157,10 @@ class Record:
         return rows if split is None else [row for row in rows if row.get("split") == split]
 
     def rewind(self, step: int) -> None:
-        """Forget the lines after `step`: the steps between the checkpoint and the cut are about to be done again."""
+        """Forget the lines after `step`: the steps between the checkpoint and the cut are about to be done again.
+
+        -1 forgets all of them, also what was measured before the first step
+        """
         if not self.writer:
             return
         kept = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows() if r.get("step", 0) <= step)

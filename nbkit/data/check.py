@@ -16,7 +16,6 @@ from nbkit.data.audio import AudioError, MelSpec
 from nbkit.data.meter import Meter
 from nbkit.data.rows import OTHER_AUDIO
 
-FRONT_ENDS = {"ko": "jamo", "jje": "jamo", "en": "letters"}
 THREADS = 8  # for the waiting on slow disks; reading a clip of 7 s takes 1.3 ms, so processes would not pay
 FULL_SCALE, CLIPPED = 0.999, 8  # so many neighbours at full scale: the tops of the wave are cut
 
@@ -107,7 +106,7 @@ def check(name: str, front_end: str = "", spec: MelSpec | None = None) -> Report
     folder = manifest.fetch(name) if found.synthetic else manifest.folder_of(found)
     read = rows.read(found, folder)
     spec = spec or MelSpec()
-    front_end = front_end or FRONT_ENDS.get(found.language, "")
+    front_end = front_end or text.BY_LANGUAGE.get(found.language, "")
     reader = text.front_end(front_end, found.language if front_end == "phones" else "") if front_end else None
     problems = [Problem(row.line, row.utterance.id, "list", row.problem) for row in read if row.problem]
     sound = [row for row in read if not row.problem]

@@ -233,6 +233,8 @@ class Phones(FrontEnd):
 
 
 FRONT_ENDS = {kind.name: kind for kind in (Jamo, Letters, Phones)}
+BY_LANGUAGE = {"ko": "jamo", "jje": "jamo", "en": "letters"}
+"""Language of a data set to the front end that reads its texts when nobody asks for another."""
 
 
 def front_end(name: str, language: str = "") -> FrontEnd:

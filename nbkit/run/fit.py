@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
+from nbkit.data.disk import DataError
 from nbkit.run.notebook import configure
 
 if TYPE_CHECKING:
@@ -33,9 +35,14 @@ def _command(arguments: argparse.Namespace) -> int:
 
     module, task_name, config_name = TASKS[arguments.task]
     found = importlib.import_module(module)
-    config = cast("Training", configure(getattr(found, config_name), arguments.preset, arguments.values))
-    task = getattr(found, task_name)(config)
+    try:
+        config = cast("Training", configure(getattr(found, config_name), arguments.preset, arguments.values))
+        task = getattr(found, task_name)(config)
+    except (DataError, ValueError) as error:  # parameters or data that cannot be used, in the words of their checks
+        print(f"nbkit fit: {error}", file=sys.stderr)
+        return 2
     with task.record() as run:
         result = fit(task, config, task.store(run), run)
-        print(f"{result}, in {run.folder}")
+        if run.writer:
+            print(f"{result}, in {run.folder}")
     return 0

@@ -94,7 +94,7 @@ class GlowTTSTask:
         self.spec = MelSpec()
         name = config.front_end
         if name == "auto":
-            name = "jamo" if self.dataset.language == "ko" else "letters"
+            name = text.BY_LANGUAGE.get(self.dataset.language, "")
         self.reader = TokenReader(text.front_end(name, self.dataset.language), config.blank)
         self.features = FeatureArchive(self.dataset.name, self.spec)
         self._extract()
@@ -226,7 +226,7 @@ class GlowTTSTask:
     def measure(self, modules: Modules, most: int = 100) -> dict[str, float]:
         """How well it aligns and speaks: medians over rows that it learnt from (known) and rows kept apart (new).
 
-        most      rows of each that are looked at; at most ten of them are spoken, at noise 0
+        most      rows of each that are looked at; at most five of them are spoken, at noise 0
         returns   boundary_error_ms, where the truth is known, on new rows; known_mel_distance_db and
                   new_mel_distance_db between spoken and recorded, see evaluate.speech.DTW_NAME
         """
@@ -235,7 +235,7 @@ class GlowTTSTask:
         errors = np.concatenate([np.zeros(0), *(self.boundary_errors(modules["model"], e) for e in aligned)])
         found = {"boundary_error_ms": 1000 * float(np.median(errors))} if len(errors) else {}
         for group, rows in groups.items():
-            distances = [self.mel_distance(modules, example) for example in rows[:10]]
+            distances = [self.mel_distance(modules, example) for example in rows[:5]]
             found |= {f"{group}_mel_distance_db": float(np.median(distances))} if distances else {}
         return {name: round(value, 2) for name, value in found.items()}
 
@@ -271,6 +271,7 @@ class GlowTTSTask:
             "seconds_per_frame": self.seconds_per_frame,
             "scores": scores,
             "truth": spans,
+            "mel": self.features.log_mel(example.row.audio).T[:, : scores.shape[1]],
         }
         return Picture("alignment", "alignment", example.row.text, arrays)
 

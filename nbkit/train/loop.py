@@ -76,7 +76,7 @@ class _Run:
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.display = Display(run.name, config.stop_at, stream=None if self.rank == 0 else io.StringIO())
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
-        self.terms: list[str] = []
+        self.terms = sorted(task.weights(tensors(task.batches("train", 0, 1)[0], torch.device("cpu"))))
         self.validation_loss: float | None = None
         self.figure: bytes | None = None
         self._start()
@@ -99,7 +99,7 @@ class _Run:
         self.optimizers = dict(zip(self.optimizations, prepared[len(names) :], strict=True))
         if checkpoint is not None:
             self._restore(checkpoint)
-        self.run.rewind(self.step)
+        self.run.rewind(self.step if checkpoint else -1)
         where = f"goes on at step {self.step}" if checkpoint else "starts at step 0"
         changed = (
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
@@ -125,6 +125,8 @@ class _Run:
         config, began, started_at = self.config, time.monotonic(), self.step
         self.run.status("running", step=self.step, stop_at=config.stop_at, message="")
         self._note_kernels()
+        if self.step == 0:
+            self._evaluate()  # what everything later is compared with
         batches, reason = self._training_batches(), "finished"
         while self.step < config.stop_at:
             out_of_time = (
@@ -172,7 +174,6 @@ class _Run:
         device, config = self.accelerator.device, self.config
         parts = [tensors(next(batches), device) for _ in range(config.accumulate)]
         weights = _added(self.task.weights(part) for part in parts)
-        self.terms = sorted(weights)
         totals = self._summed(weights | {"stop": float(stop)})
         for module in self.modules.values():
             module.train()
@@ -348,7 +349,12 @@ def accelerator(precision: str):
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state()  # a notebook calls fit again, perhaps with another precision
-    return Accelerator(mixed_precision={"fp32": "no"}.get(settled := _settle(precision), settled))
+    settled = _settle(precision)
+    # without a GPU accelerate would take each process that torchrun starts for the only one
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    return Accelerator(
+        mixed_precision={"fp32": "no"}.get(settled, settled), cpu=not (alone or torch.cuda.is_available())
+    )
 
 
 def _settle(precision: str) -> str:

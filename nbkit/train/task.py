@@ -21,11 +21,11 @@ class Training(Params):
     """The parameters of the loop. A task's own come before them in its cell."""
 
     stop_at: int = param(
-        400, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
+        300, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
     )
     batch_size: int = param(8, "Examples a step, over all processes.", low=1)
     accumulate: int = param(1, "Parts that a step is computed in, for a GPU with little memory.", low=1, high=64)
-    learning_rate: float = param(4e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
+    learning_rate: float = param(3e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
     warmup_steps: int = param(100, "Steps in which the learning rate grows from 0.", unit="steps", low=1)
     precision: str = param(
         "auto", "Arithmetic. auto takes bf16 or fp16 where the GPU has it.", choices=("auto", "fp32", "bf16", "fp16")

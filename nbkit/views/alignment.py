@@ -14,7 +14,7 @@ from nbkit.views import signal, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BLANK = "_"  # stands between the tokens of some models and is not worth a label
+BLANK = "<blank>"  # stands between the tokens of some models and is not worth a label
 
 
 def plot(

@@ -63,7 +63,7 @@ def test_loss_falls_and_the_record_tells(tmp_path):
     assert found[-1]["loss"] < 0.6 * found[0]["loss"]
     assert found[-1]["loss"] == pytest.approx(found[-1]["square"] + found[-1]["small"])
     validation = rows(folder, "validation")
-    assert [row["step"] for row in validation] == [10, 20, 30, 40, 50, 60]
+    assert [row["step"] for row in validation] == [0, 10, 20, 30, 40, 50, 60]
     assert validation[-1]["probed"] == 60
     assert result.reason == "finished"
     status = json.loads((folder / "status.json").read_text())
@@ -122,6 +122,14 @@ def test_a_non_finite_step_is_skipped_and_counted(tmp_path):
     assert found[3]["loss"] == "nan"
     assert math.isfinite(found[-1]["loss"])
     assert all(torch.isfinite(tensor).all() for tensor in last(folder).weights.values())
+
+
+def test_a_run_cut_before_its_first_checkpoint_starts_over(tmp_path):
+    _, whole = run_toy(tmp_path / "whole", stop_at=6)
+    run_toy(tmp_path / "cut", stop_at=6, kill_at=4, check=False)
+    _, folder = run_toy(tmp_path / "cut", stop_at=6)
+    for split in ("train", "validation"):
+        assert rows(folder, split) == rows(whole, split)
 
 
 def test_divergence_stops_with_words(tmp_path):

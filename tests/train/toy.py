@@ -89,7 +89,7 @@ class ToyTask:
         if step == 3 and self.config.stop_signal and torch.is_grad_enabled():
             os.kill(os.getpid(), self.config.stop_signal)
         out = modules["net"](batch.x)
-        if self.config.poison_from <= step <= self.config.poison_to:
+        if 0 < self.config.poison_from <= step <= self.config.poison_to:
             out = out * float("nan")
         yield "adam", {"square": ((out - batch.y) ** 2).sum(), "small": 0.1 * (out**2).sum()}
 

@@ -56,7 +56,9 @@ def test_axes_labels_and_words():
 
 
 def test_words_with_blank_tokens_between():
-    symbols = [s for letter in unicodedata.normalize("NFD", "가 나") for s in ("_", letter)] + ["_"]
+    symbols = [s for letter in unicodedata.normalize("NFD", "가 나") for s in (alignment.BLANK, letter)] + [
+        alignment.BLANK
+    ]
     assert alignment.words(symbols) == [("가", 0, 5), ("나", 6, 11)]
     durations = np.ones(len(symbols), int)
     labels = alignment.plot(durations, symbols, seconds_per_frame=FRAME).get_yticklabels()
