@@ -15,10 +15,9 @@ import numpy as np
 
 from nbkit.base.params import Params, param
 from nbkit.data import audio
-from nbkit.data.check import FRONT_ENDS
 from nbkit.data.espeak_library import LANGUAGES
 from nbkit.data.rows import Utterance
-from nbkit.data.text import Encoded, FrontEnd, front_end
+from nbkit.data.text import BY_LANGUAGE, Encoded, FrontEnd, front_end
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ManifestsAndAudio(Params):
 
 def front_ends(language: str) -> list[FrontEnd]:
     """All that can read a language: as it is written, and as eSpeak says it; none for a language unknown to both."""
-    written = [front_end(FRONT_ENDS[language])] if language in FRONT_ENDS else []
+    written = [front_end(BY_LANGUAGE[language])] if language in BY_LANGUAGE else []
     spoken = [front_end("phones", language)] if language in LANGUAGES else []
     return [*written, *spoken]
 
