@@ -25,7 +25,7 @@ class ManifestsAndAudio(Params):
     """Parameters of 10_manifests_and_audio."""
 
     dataset: str = param("espeak_ko", "A data set that is here, or one that is made on the spot.")
-    count: int = param(60, "Use so many rows of it. 0 takes all.", low=0)
+    count: int = param(60, "Use so many rows of it.", low=2)
     row: int = param(0, "Which of them to look at, counted from 0.", low=0)
     text: str = param("3월 2일, KTX로 가요!", "A text for the front end to read, as people write it.")
 
