@@ -151,7 +151,9 @@ class _ThisPython(KernelSpecManager):
     """Kernels are this Python, whatever kernels of that name the person has installed."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(argv=make_ipkernel_cmd(), display_name="Python 3", language="python")
+        return KernelSpec(
+            argv=make_ipkernel_cmd(extra_arguments=["--log-level=40"]), display_name="Python 3", language="python"
+        )
 
 
 class _Client(PapermillNotebookClient):

@@ -1,18 +1,23 @@
 """Monotonic alignment search on the CPU: frames outside, tokens inside, so that the inner loop is one vector operation.
 
-The row of the frame before is kept beside the row of this frame, each decision is one byte, and items of the batch run
-in parallel. Compiled by numba at first use and cached on disk.
+The row of the frame before is kept beside the row of this frame, and each decision is one byte. Compiled by numba at
+first use and cached on disk. Items of the batch are shared by Python threads, not by numba's own: those set OpenMP's
+number of threads for the whole process, which changes the last bits of torch's convolutions from then on.
 """
 
 from __future__ import annotations
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
-def _search(log_p, token_lengths, frame_lengths, tokens_of_frames):
-    for b in numba.prange(log_p.shape[0]):
+@numba.njit(cache=True, nogil=True)
+def _search(log_p, token_lengths, frame_lengths, tokens_of_frames, first, step):
+    for b in range(first, log_p.shape[0], step):
         T, F = token_lengths[b], frame_lengths[b]
         moved = np.zeros((F, T), np.uint8)
         above = np.full(T + 1, -np.inf, np.float32)  # above[i + 1] is Q of token i at the frame before
@@ -32,8 +37,20 @@ def _search(log_p, token_lengths, frame_lengths, tokens_of_frames):
                 i -= 1
 
 
+@functools.cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """The threads of a process; a forked child gets its own."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="nbkit-mas")
+
+
 def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarray) -> np.ndarray:
     """As reference.search."""
     tokens_of_frames = np.zeros(log_p.shape[:2], np.int64)
-    _search(np.ascontiguousarray(log_p), token_lengths, frame_lengths, tokens_of_frames)
+    shares = min(os.cpu_count() or 1, len(log_p))
+    given = (np.ascontiguousarray(log_p), token_lengths, frame_lengths, tokens_of_frames)
+    # one share is done here, so that a batch of one waits for no thread
+    others = [_threads(os.getpid()).submit(_search, *given, share, shares) for share in range(1, shares)]
+    _search(*given, 0, shares)
+    for other in others:
+        other.result()
     return tokens_of_frames
