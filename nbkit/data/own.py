@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import re
 import shutil
 import statistics
@@ -177,7 +178,7 @@ def _audio(folder: Path, table: list[list[str]], place: int | None) -> tuple[int
         for before in inside:
             for after in ("", *AUDIO_SUFFIXES):
                 names = [cells[column].strip() for cells in some if len(cells) > column and cells[column].strip()]
-                found = sum(rows.resolve(folder, before + name + after).is_file() for name in names)
+                found = sum(os.path.isfile(rows.resolve(folder, before + name + after)) for name in names)
                 if found > best[0]:
                     best = (found, column, before + "{path}" + after)
                 if found == len(some):

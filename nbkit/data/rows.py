@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -139,14 +140,10 @@ def resolve(folder: Path, name: str) -> Path:
 
     Lists written on Windows have backslashes; Korean names of files from macOS are decomposed, those in lists are not.
     """
-    path = folder / name
-    if path.exists():
-        return path
     slashed = name.replace("\\", "/")
-    for form in ("NFC", "NFD"):
-        other = folder / unicodedata.normalize(form, slashed)
-        if other.exists():
-            return other
+    for form in (name, unicodedata.normalize("NFC", slashed), unicodedata.normalize("NFD", slashed)):
+        if os.path.exists(folder / form):  # not Path.exists, which raises where a text is longer than names can be
+            return folder / form
     return folder / slashed
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import time
@@ -124,6 +125,9 @@ def _outcome(cells: list[NotebookNode], token: str, number: int | None, died: st
 def _tidy(notebook: NotebookNode, source: Path, target: Path, outcome: Outcome) -> None:
     """Take the sentinel out and correct what papermill says of cells that did not run to their end."""
     notebook.cells = [cell for cell in notebook.cells if _SENTINEL not in cell.metadata.get("tags", [])]
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):  # papermill writes Korean as escapes
+            cell.source = re.sub(r"(?<!\\)\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), cell.source)
     notebook.metadata.papermill.update(input_path=source.name, output_path=target.name)
     for cell in notebook.cells:
         if cell.cell_type == "code" and outcome.state != OK:

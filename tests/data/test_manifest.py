@@ -412,6 +412,15 @@ def test_a_text_with_the_separator_in_it(home: Path, tmp_path: Path):
     assert rows.read(made, folder)[-1].utterance.text == "하나, 둘, 셋"
 
 
+def test_a_text_longer_than_names_can_be_is_no_trouble(home: Path, tmp_path: Path):
+    folder = recordings(tmp_path / "own", 6, "path|text")
+    with open(folder / "list.txt", "a") as stream:
+        stream.write(f"wavs/gone.wav|{'가나다라' * 30}\n")
+    made, _ = own.add(str(folder))
+    assert made.layout.columns == ("path", "text")
+    assert rows.read(made, folder)[-1].utterance.audio.name == "gone.wav"
+
+
 def test_a_line_out_of_shape_does_not_mislead(home: Path, tmp_path: Path):
     folder = recordings(tmp_path / "own", 6, "path|minji|text")
     with open(folder / "list.txt", "a") as stream:

@@ -83,6 +83,7 @@ def test_a_notebook_that_runs_to_its_end(write, workshop, capfd):
     assert state["seconds"] > 0
     assert f"1 {workshop}" in texts(executed), "a notebook works in its own folder"
     assert f"2 1e-05 {word!r} False" in texts(executed)
+    assert "따옴표" in executed.cells[1].source, "Korean can be read in the injected parameters"
     assert len(executed.cells) == 4, "the sentinel is taken out, the injected parameters stay"
     assert list((workshop / "outputs" / "runs" / ".running").iterdir()) == []
     shown = capfd.readouterr().out
