@@ -28,7 +28,7 @@ from nbkit.train.loop import FitResult, fit
 from nbkit.train.task import Modules, Optimization, Picture, Probe, Training, warmup_inverse_square_root
 from nbkit.views.progress import Display
 
-PROBED = 8  # validation utterances that a probe aligns
+PROBED = 16  # validation utterances that a probe aligns
 
 
 @dataclass(frozen=True)
