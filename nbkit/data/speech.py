@@ -257,6 +257,10 @@ class SpeechBatches:
         parts: int = 1,
     ):
         self.rows, self.features, self.seed, self.part, self.parts = rows, features, seed, part, parts
+        if not rows:
+            raise SpeechError(
+                "wanted utterances to learn from, the data set has none in its split 'train'; add recordings"
+            )
         self.batch_size = min(batch_size, len(rows))
         if self.batch_size < parts:
             raise SpeechError(

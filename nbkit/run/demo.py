@@ -7,6 +7,7 @@ command again, which goes on from there, lets 23_glow_speak speak, and says wher
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -45,8 +46,7 @@ def _command(arguments: argparse.Namespace) -> int:
     _say("3 of 3: let it say what it has never read")
     if _start(["23_glow_speak", "-p", "source", trained.name, "-p", "text", SENTENCE]).wait():
         return 1
-    _summary(trained, record.runs("glow_speak")[0], time.monotonic() - began)
-    return 0
+    return _summary(trained, record.runs("glow_speak")[0], time.monotonic() - began)
 
 
 def _start(words: list[str]) -> subprocess.Popen:
@@ -57,14 +57,16 @@ def _kill_kernel_after(step: int, run: subprocess.Popen) -> bool:
     """SIGKILL the kernel of a starting `nbkit run` once its training has logged `step`; False where it ends before."""
     import psutil
 
+    step_log = f"glow_tts-*/{record.LOG}"
     started = time.time()
     while run.poll() is None:
         time.sleep(0.2)
-        for status in workspace.runs().glob(f"glow_tts-*/{record.LOG}"):
-            if status.stat().st_mtime < started:
+        for log in workspace.runs().glob(step_log):
+            if log.stat().st_mtime < started:
                 continue
-            rows = Record.read(status.parent).rows("train")
-            kernels = [p for p in psutil.Process(run.pid).children() if "ipykernel" in " ".join(p.cmdline())]
+            rows, kernels = Record.read(log.parent).rows("train"), []
+            with contextlib.suppress(psutil.Error):  # it may have ended since it was polled
+                kernels = [p for p in psutil.Process(run.pid).children() if "ipykernel" in " ".join(p.cmdline())]
             if kernels and rows and step <= rows[-1]["step"] < int(PARAMETERS["stop_at"]):
                 os.kill(kernels[0].pid, signal.SIGKILL)
                 _say(f"        killed with SIGKILL in step {rows[-1]['step'] + 1}")
@@ -72,11 +74,15 @@ def _kill_kernel_after(step: int, run: subprocess.Popen) -> bool:
     return False
 
 
-def _summary(trained: Record, spoken: Record, seconds: float) -> None:
-    last = [row for row in trained.rows("validation") if "boundary_error_ms" in row][-1]
-    steps = [row["step"] for row in trained.rows("train")]
-    _say(f"done in {seconds:.0f} s: {len(steps)} steps, each logged once, in {len(_sessions(trained))} sessions")
-    print(f"  median distance from the true word boundaries: {last['boundary_error_ms']:.1f} ms")
+def _summary(trained: Record, spoken: Record, seconds: float) -> int:
+    """Say what came out and where it lies; 1 where the log does not hold each step exactly once."""
+    measured = [row["boundary_error_ms"] for row in trained.rows("validation") if "boundary_error_ms" in row]
+    steps, sessions = [row["step"] for row in trained.rows("train")], _sessions(trained)
+    if steps != list(range(1, int(PARAMETERS["stop_at"]) + 1)):
+        print(f"nbkit demo: wanted steps 1 to {PARAMETERS['stop_at']} once each in {trained.folder / record.LOG}")
+        return 1
+    _say(f"done in {seconds:.0f} s: {len(steps)} steps, each logged once, in {len(sessions)} sessions")
+    print(f"  median distance from the true word boundaries: {measured[-1]:.1f} ms; untrained {measured[0]:.1f} ms")
     print(f"  report   {trained.folder / 'report.html'}")
     for title, folder, ending in (
         ("audio", spoken.folder / "audio", "wav"),
@@ -86,6 +92,7 @@ def _summary(trained: Record, spoken: Record, seconds: float) -> None:
     _list("plot", trained.folder / "views", "png")
     for one in (trained, spoken):
         print(f"  notebook {one.folder / 'run.ipynb'}")
+    return 0
 
 
 def _list(title: str, folder: Path, ending: str) -> None:

@@ -12,6 +12,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
+from nbkit.base.record import RunBusyError
 from nbkit.data.disk import DataError
 from nbkit.run.notebook import configure
 
@@ -31,7 +32,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    from nbkit.train.loop import fit
+    from nbkit.train.loop import TrainingError, fit
+    from nbkit.train.store import CheckpointError
 
     module, task_name, config_name = TASKS[arguments.task]
     found = importlib.import_module(module)
@@ -41,8 +43,12 @@ def _command(arguments: argparse.Namespace) -> int:
     except (DataError, ValueError) as error:  # parameters or data that cannot be used, in the words of their checks
         print(f"nbkit fit: {error}", file=sys.stderr)
         return 2
-    with task.record() as run:
-        result = fit(task, config, task.store(run), run)
-        if run.writer:
-            print(f"{result}, in {run.folder}")
+    try:
+        with task.record() as run:
+            result = fit(task, config, task.store(run), run)
+            if run.writer:
+                print(f"{result}, in {run.folder}")
+    except (RunBusyError, CheckpointError, TrainingError) as error:
+        print(f"nbkit fit: {error}", file=sys.stderr)
+        return 1
     return 0

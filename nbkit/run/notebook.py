@@ -69,10 +69,10 @@ def run(notebook: Path, config: Params, preset: str | None = None) -> int:
     from nbkit.run import execute
 
     name = f"{notebook.stem}-{run_hash(notebook.stem, config.identity(), '')}"
-    working = workspace.runs() / ".running" / f"{name}.ipynb"
+    working = workspace.runs() / ".running" / f"{name}-{os.getpid()}.ipynb"
     working.parent.mkdir(parents=True, exist_ok=True)
+    _forget_the_dead(working.parent)
     pointer = working.with_suffix(".pointer")
-    pointer.unlink(missing_ok=True)
     state = {
         "state": "running", "notebook": notebook.name, "preset": preset, "parameters": config.as_dict(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -93,12 +93,22 @@ def run(notebook: Path, config: Params, preset: str | None = None) -> int:
     executed = folder / "run.ipynb"
     os.replace(working, executed)
     pointer.unlink(missing_ok=True)
-    execute.trust(executed)
     seconds = round(outcome.seconds, 1)
     ending = {"state": outcome.state, "cell": outcome.cell, "error": outcome.error, "seconds": seconds}
     write_json(folder / "run.json", {**state, **ending})
+    execute.trust(executed)
     print(f"{execute.report(outcome, executed)}\n{executed}", file=sys.stderr if outcome.code else sys.stdout)
     return outcome.code
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Remove what commands left here that were killed: their names end in the process id."""
+    import psutil
+
+    for path in folder.iterdir():
+        process = path.stem.rpartition("-")[2]
+        if not process.isdigit() or not psutil.pid_exists(int(process)):
+            path.unlink(missing_ok=True)
 
 
 def _environment(pointer: Path) -> dict[str, str]:

@@ -14,14 +14,16 @@ from nbkit.base.params import Params, param
 from nbkit.data.speech import TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
-from nbkit.train.store import CheckpointStore
+from nbkit.train.store import MANIFEST, CheckpointStore, load
 
 
 @dataclass(frozen=True)
 class GlowTTSSpeak(Params):
     """Parameters of 23_glow_speak."""
 
-    source: str = param("", "Name of a run, or path of an export. Empty takes the newest run.", identity=False)
+    source: str = param(
+        "", "Name of a run, or path of a checkpoint or export. Empty takes the newest run.", identity=False
+    )
     text: str = param("안녕하세요, 제주에 오신 것을 환영합니다.", "What is to be spoken.")
     speaker: str = param("", "Name of a speaker. Empty takes the first.")
     noise_scale: float = param(0.667, "Temperature. 0 is flat and clean, 1 lively.", low=0.0, high=2.0)
@@ -38,15 +40,18 @@ def newest_run() -> str:
 
 
 def open_voice(source: str | os.PathLike) -> Voice:
-    """A voice from the name or folder of a run (its newest checkpoint) or from an export.
+    """A voice from an export, the folder of a checkpoint, or the name or folder of a run (its newest checkpoint).
 
-    raises FileNotFoundError where there is neither
+    raises FileNotFoundError where there is none of them
     """
     path = Path(source)
     if path.is_file():
         return glow_tts.load(path)
     folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
-    checkpoint = CheckpointStore(folder / "checkpoints").newest() if folder.is_dir() else None
+    if (path / MANIFEST).is_file():
+        checkpoint = load(path)
+    else:
+        checkpoint = CheckpointStore(folder / "checkpoints").newest() if folder.is_dir() else None
     if checkpoint is None:
         known = ", ".join(r.name for r in record.runs("glow_tts")) or "none yet; run 22_glow_train first"
         raise FileNotFoundError(f"wanted a run with a checkpoint or an export, got {source}; runs: {known}")

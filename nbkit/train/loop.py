@@ -25,7 +25,7 @@ from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
 from nbkit.train import pictures
 from nbkit.train.store import Checkpoint, CheckpointStore
-from nbkit.train.task import Modules, Optimization, Probe, Task, Training
+from nbkit.train.task import Modules, Optimization, Task, Training
 from nbkit.views.progress import Display
 
 MOST_SKIPPED = 25  # steps in a row without a finite gradient after which training is not going to recover
@@ -37,7 +37,7 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class FitResult:
-    """How training ended. `reason` is "finished" or "time"; modules are unwrapped and in eval mode."""
+    """How training ended. `reason` is "finished" or "time"; modules are unwrapped, fp32, and in eval mode."""
 
     step: int
     reason: str
@@ -54,17 +54,19 @@ def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record
     state = _Run(task, config, store, run)
     try:
         with _Signals() as signals:
+            state.start()
             reason = state.train(signals)
     except BaseException as error:
         told = _advice(error)
-        run.status("failed", step=state.step, message=f"{type(error).__name__}: {told or error}")
+        with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
+            run.status("failed", step=state.step, message=f"{type(error).__name__}: {told or error}")
         if told:
             raise TrainingError(told) from error
         raise
     finally:
         state.display.close()
     signals.pass_on()
-    return FitResult(state.step, reason, {name: m.eval() for name, m in state.bare.items()})
+    return FitResult(state.step, reason, state.plain_modules())
 
 
 class _Run:
@@ -79,9 +81,8 @@ class _Run:
         self.terms = sorted(task.weights(tensors(task.batches("train", 0, 1)[0], torch.device("cpu"))))
         self.validation_loss: float | None = None
         self.figure: bytes | None = None
-        self._start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Networks and optimisers, from the newest checkpoint or prepared for step 0."""
         modules = self.task.modules()
         checkpoint = self.store.newest(clean=self.rank == 0)
@@ -99,6 +100,7 @@ class _Run:
         self.optimizers = dict(zip(self.optimizations, prepared[len(names) :], strict=True))
         if checkpoint is not None:
             self._restore(checkpoint)
+        self._agree_on_the_step()
         self.run.rewind(self.step if checkpoint else -1)
         where = f"goes on at step {self.step}" if checkpoint else "starts at step 0"
         changed = (
@@ -107,6 +109,19 @@ class _Run:
         self.display.note(f"{self.run.name} {where} on {self.accelerator.device}, {self.precision}{changed}")
         if self.step >= self.config.stop_at:
             self.display.note(f"nothing to do before step {self.config.stop_at}; raise stop_at to train longer")
+
+    def _agree_on_the_step(self) -> None:
+        total = self._summed({"step": self.step})["step"]
+        if total != self.step * self.world:
+            raise TrainingError(
+                f"process {self.rank} of {self.world} found the checkpoint of step {self.step}, others another; all "
+                "must see the same run folder: put outputs/ on a disk that they share (NBKIT_OUTPUTS)"
+            )
+
+    def plain_modules(self) -> dict[str, nn.Module]:
+        """The networks in eval mode, without what accelerate put around them for its precision."""
+        unwrap = self.accelerator.unwrap_model
+        return {name: unwrap(module, keep_fp32_wrapper=False).eval() for name, module in self.modules.items()}
 
     @property
     def precision(self) -> str:
@@ -129,25 +144,24 @@ class _Run:
             self._evaluate()  # what everything later is compared with
         batches, reason = self._training_batches(), "finished"
         while self.step < config.stop_at:
-            out_of_time = (
-                config.minutes > 0 and time.monotonic() - began >= 60 * config.minutes and self.step > started_at
-            )
-            row, asked_to_stop = self._one_step(batches, stop=bool(signals.received) or out_of_time)
-            last = self.step == config.stop_at or asked_to_stop
+            late = config.minutes > 0 and time.monotonic() - began >= 60 * config.minutes and self.step > started_at
+            row, asked = self._one_step(batches, {"signal": float(bool(signals.received)), "time": float(late)})
             self._log(row)
-            if self.step % config.evaluate_every == 0 or (self.step == config.stop_at):
+            last = self.step == config.stop_at
+            if last or self.step % config.evaluate_every == 0:
                 self._evaluate()
-            if last or self.step % config.save_every == 0:
+            if last or asked or self.step % config.save_every == 0:
                 self._save()
-            if asked_to_stop:
-                reason = signals.name or "time"
+            if asked and not (last and asked == "time"):
+                reason = asked
                 break
         message = {
             "finished": "reached stop_at",
             "time": f"stopped after {config.minutes:g} minutes, run again to go on",
         }
-        state = {"finished": "finished", "time": "paused"}.get(reason, "interrupted")
-        self.run.status(state, step=self.step, message=message.get(reason, f"{reason}; saved, run again to go on"))
+        message["signal"] = f"{signals.name or 'a signal to another process'}; saved, run again to go on"
+        state = {"finished": "finished", "time": "paused", "signal": "interrupted"}[reason]
+        self.run.status(state, step=self.step, message=message[reason])
         self._note_kernels()
         return reason
 
@@ -165,16 +179,18 @@ class _Run:
             pin_memory=self.accelerator.device.type == "cuda",
             generator=torch.Generator().manual_seed(0),  # else the loader draws from the stream of the dropout masks
             multiprocessing_context="forkserver" if self.config.workers else None,
+            worker_init_fn=_ignore_interrupts,
         )
         return iter(loader)
 
-    def _one_step(self, batches: Iterator[Any], stop: bool) -> tuple[dict[str, Any], bool]:
-        """Do one step. Returns its line for the log, and whether any process was asked to stop."""
+    def _one_step(self, batches: Iterator[Any], asked: dict[str, float]) -> tuple[dict[str, Any], str]:
+        """Do one step. Returns its line for the log, and why a process was asked to stop: "" where none was."""
         began, step = time.monotonic(), self.step + 1
         device, config = self.accelerator.device, self.config
         parts = [tensors(next(batches), device) for _ in range(config.accumulate)]
         weights = _added(self.task.weights(part) for part in parts)
-        totals = self._summed(weights | {"stop": float(stop)})
+        totals = self._summed(weights | asked)
+        self.validation_loss = None  # it belongs to the step that was evaluated
         for module in self.modules.values():
             module.train()
         generators = [self.task.losses(self.modules, part, step) for part in parts]
@@ -199,7 +215,7 @@ class _Run:
         terms = {term: value / totals[term] for term, value in self._summed(sums).items()}
         row |= {"loss": sum(terms.values()), **terms, "seconds": round(time.monotonic() - began, 4)}
         self.step = step
-        return row, totals["stop"] > 0
+        return row, next((reason for reason in asked if totals[reason] > 0), "")
 
     def _synchronised(self, last: bool):
         """Gradients travel between processes only with the last micro-batch."""
@@ -232,7 +248,7 @@ class _Run:
                     f"{self.skipped_in_a_row} steps in a row had no finite gradient: it diverged at step {step}. "
                     f"Lower learning_rate (now {self.config.learning_rate:g}), lengthen warmup_steps (now "
                     f"{self.config.warmup_steps}), or use precision bf16 or fp32 (now {self.precision}); "
-                    f"the last checkpoint is from before"
+                    f"each of these opens a new run, which may start from this one's checkpoint by init_from"
                 )
         rate = {"learning_rate": how.rate(step), "gradient_norm": norm, "skipped": self.skipped}
         return rate if len(self.optimizers) == 1 else {f"{name}_{k}": v for k, v in rate.items()}
@@ -257,10 +273,19 @@ class _Run:
         if terms:
             self.validation_loss = sum(terms.values())
             row |= {"loss": self.validation_loss, **terms}
-        probe = self.task.probe(self.bare, self.step) if self.rank == 0 else Probe()
-        row |= probe.metrics
-        self.figure = pictures.keep(self.run, self.step, probe.pictures) or self.figure
-        self._log(row)
+        self._log(row | self._probe())
+
+    def _probe(self) -> dict[str, float]:
+        """Look and listen. What goes wrong there is told, and does not end a training that can go on without."""
+        if self.rank != 0:
+            return {}
+        try:
+            probe = self.task.probe(self.bare, self.step)
+            self.figure = pictures.keep(self.run, self.step, probe.pictures) or self.figure
+            return probe.metrics
+        except Exception as error:
+            self.display.note(f"no pictures and sounds of step {self.step}: {type(error).__name__}: {error}")
+            return {}
 
     def _save(self) -> None:
         if self.rank == 0:
@@ -273,7 +298,6 @@ class _Run:
             weights = {f"{name}.{k}": v for name, m in self.bare.items() for k, v in m.state_dict().items()}
             self.store.save(self.step, weights, state, self.task.contents(), self.validation_loss)
             self.run.status(step=self.step, saved=self.step)
-        self.validation_loss = None
         self.accelerator.wait_for_everyone()
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -296,6 +320,11 @@ class _Run:
         if self.world > 1:
             vector = cast(Tensor, self.accelerator.reduce(vector.to(self.accelerator.device), "sum")).cpu()
         return dict(zip(names, vector.tolist(), strict=True))
+
+
+def _ignore_interrupts(_: int) -> None:
+    """An interrupted cell interrupts the loading processes too; they are still needed for the step that is saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Items(torch.utils.data.Dataset):
@@ -402,10 +431,11 @@ def _load_weights(modules: dict[str, nn.Module], checkpoint: Checkpoint) -> None
 
 def _advice(error: BaseException) -> str:
     """What to do about a lack of memory; empty for anything else."""
-    if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+    if not isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) and "allocate memory" not in str(error):
         return ""
-    where = "Colab: Runtime > Disconnect and delete runtime frees what other notebooks hold. " if colab.on_vm() else ""
+    where = " On Colab, Runtime > Disconnect and delete runtime frees what others hold." if colab.on_vm() else ""
     return (
-        f"out of memory ({str(error).splitlines()[0]}). Set accumulate to 2 or 4: the same batch in smaller parts. "
-        f"Or lower batch_size, or leave out the longest recordings. {where}"
+        f"out of memory ({(str(error) or 'MemoryError').splitlines()[0]}). Set accumulate to 2 or 4: the same run goes "
+        "on with its batches in smaller parts. A lower batch_size opens a new run, which init_from can start from this "
+        f"one.{where}"
     )

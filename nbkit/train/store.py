@@ -16,6 +16,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -65,7 +66,7 @@ class CheckpointStore:
     ) -> Path:
         """Write the checkpoint of `step`, then forget those that need not be kept.
 
-        metric   smaller is better; None where this step was not evaluated
+        metric   smaller is better; None where this step was not evaluated, and what is not finite counts as that
         raises   CheckpointError where the disk is full or cannot be written
         """
         from safetensors.torch import save_file
@@ -128,7 +129,7 @@ class CheckpointStore:
         for step, path in steps.items():
             with contextlib.suppress(CheckpointError):  # a damaged one is told of when it is to be read
                 metric = _manifest(path).get("metric")
-                measured |= {step: metric} if metric is not None else {}
+                measured |= {step: metric} if metric is not None and math.isfinite(metric) else {}
         if measured:
             kept.add(min(measured, key=lambda step: (measured[step], -step)))
         for step, path in steps.items():

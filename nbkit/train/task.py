@@ -24,7 +24,9 @@ class Training(Params):
         300, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
     )
     batch_size: int = param(8, "Examples a step, over all processes.", low=1)
-    accumulate: int = param(1, "Parts that a step is computed in, for a GPU with little memory.", low=1, high=64)
+    accumulate: int = param(
+        1, "Parts that a step is computed in, for a GPU with little memory.", low=1, high=64, identity=False
+    )
     learning_rate: float = param(3e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
     warmup_steps: int = param(100, "Steps in which the learning rate grows from 0.", unit="steps", low=1)
     precision: str = param(

@@ -50,7 +50,9 @@ def _status(run: Record) -> dict[str, Any]:
     notebook = read_json(run.folder / "run.json", {})
     stop_at = run.config.get("parameters", {}).get("stop_at")
     status = {"state": "new", "step": 0, "stop_at": stop_at, "message": "", "time": ""} | run.status()
-    if notebook.get("error"):
+    files = [run.folder / name for name in ("run.json", "status.json")]
+    newer = not files[1].exists() or (files[0].exists() and files[0].stat().st_mtime > files[1].stat().st_mtime)
+    if notebook.get("error") and newer:  # else the run went on after that notebook
         status["message"] = f"{status['message']} Notebook: {notebook['state']}, {notebook['error']}".strip()
     return status
 

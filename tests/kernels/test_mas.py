@@ -113,3 +113,22 @@ def test_unknown_implementation_and_layout():
         maximum_path(*one, impl="gpu")
     with pytest.raises(ValueError, match="layout is"):
         maximum_path(*one, layout="fbt")
+
+
+def test_bfloat16_scores_are_taken():
+    import torch
+
+    found = maximum_path(torch.eye(3).bfloat16()[None], torch.tensor([3]), torch.tensor([3]))
+    assert found.frame_to_token.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.gpu
+def test_scores_on_a_gpu_give_a_path_there():
+    import torch
+
+    draw = np.random.default_rng(3)
+    T, F = ragged(draw, 4, 9, 31)
+    scores = draw.normal(size=(4, 9, 31)).astype(np.float32)
+    found = maximum_path(*(torch.as_tensor(array).cuda() for array in (scores, T, F)))
+    assert found.durations.device.type == "cuda"
+    np.testing.assert_array_equal(found.durations.cpu().numpy(), maximum_path(scores, T, F).durations)

@@ -40,7 +40,9 @@ def test_trains_speaks_exports_and_opens_again(nano, tmp_path):
     assert set(found) == {"boundary_error_ms", "known_mel_distance_db", "new_mel_distance_db"}
     text = task.train[0].row.text
     here = task.voice(result.modules).synthesise(text, seed=3)
-    for voice in (voices.open_voice(run.name), voices.open_voice(task.export(result, run.folder))):
+    checkpoint = next(iter(CheckpointStore(run.folder / "checkpoints").steps().values()))
+    for source in (run.name, checkpoint, task.export(result, run.folder)):
+        voice = voices.open_voice(source)
         there = voice.synthesise(text, seed=3)
         np.testing.assert_array_equal(there.log_mel, here.log_mel)
         assert there.symbols == here.symbols
@@ -62,6 +64,69 @@ def test_bad_text_is_named(nano):
         voice.speak("안녕", speaker="nobody")
     with pytest.raises(FileNotFoundError, match=rf"got no-such-run; runs: {run.name}"):
         voices.open_voice("no-such-run")
+
+
+def test_a_child_outlives_its_parent(nano):
+    """Once it has a checkpoint of its own, a run does not need what it started from."""
+    import shutil
+
+    _, _, parent = train(config())
+    train(config(init_from=parent.name, stop_at=2, seed=5))
+    shutil.rmtree(parent.folder)
+    assert train(config(init_from=parent.name, stop_at=3, seed=5))[1].step == 3
+
+
+def test_bf16_trains_and_searches_in_fp32(nano):
+    """As on a GPU that has bf16: the search sees fp32 scores, and what is kept is fp32."""
+    _, result, run = train(config(precision="bf16"))
+    rows = run.rows("train")
+    assert len(rows) == 3
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    assert {tensor.dtype for tensor in result.modules["model"].state_dict().values()} == {torch.float32}
+    fp32 = train(config(precision="fp32"))[2].rows("train")
+    assert rows[0]["loss"] == pytest.approx(fp32[0]["loss"], rel=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_trains_and_resumes_on_a_gpu(nano, precision):
+    _, _, first = train(config(precision=precision, stop_at=3, save_every=3))
+    _, result, again = train(config(precision=precision, stop_at=40))
+    assert again.folder == first.folder
+    rows = again.rows("train")
+    assert [row["step"] for row in rows] == list(range(1, 41))
+    assert np.isfinite(rows[-1]["loss"])
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert next(result.modules["model"].parameters()).device.type == "cuda"
+    assert voices.open_voice(again.name).synthesise("안녕").log_mel.shape[0] == 80
+
+
+def test_phones_without_known_times(nano, monkeypatch):
+    """A real recording has no true phones: they are read from its text, and nothing is measured against them."""
+    from nbkit.data import manifest
+
+    real = manifest.open_dataset
+
+    def unknown(name, count=0):
+        found = real(name, count)
+        return dataclasses.replace(found, rows=[dataclasses.replace(row, phones=(), words=()) for row in found.rows])
+
+    monkeypatch.setattr(manifest, "open_dataset", unknown)
+    task, result, run = train(config(front_end="phones"))
+    assert "boundary_error_ms" not in task.measure(result.modules)
+    assert "boundary_error_ms" not in run.rows("validation")[-1]
+
+
+def test_a_failing_probe_is_told_and_training_goes_on(nano, monkeypatch, capsys):
+    from nbkit.models.glow_tts import Voice
+
+    def broken(self, text, **how):
+        raise ValueError("the mel is not finite")
+
+    monkeypatch.setattr(Voice, "speak", broken)
+    _, result, _ = train(config())
+    assert result.step == 3
+    assert "no pictures and sounds of step 0: ValueError: the mel is not finite" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("blank", [False, True])
@@ -99,18 +164,26 @@ def test_init_from_matches_symbols(nano):
     _, result, run = train(config())
     child = GlowTTSTask(config(init_from=run.name, blank=True, seed=5))
     fresh = GlowTTSTask(config(blank=True, seed=5)).modules()["model"].state_dict()
-    model, parent = child.modules()["model"].state_dict(), result.modules["model"].state_dict()
+    model, parent = child.untrained()["model"].state_dict(), result.modules["model"].state_dict()
     rows = "encoder.embedding.weight"
     torch.testing.assert_close(model[rows][:-1], parent[rows])
     torch.testing.assert_close(model[rows][-1], fresh[rows][-1])
     torch.testing.assert_close(model["decoder.blocks.1.mix.weight"], parent["decoder.blocks.1.mix.weight"])
-    before = {name: value.clone() for name, value in model.items()}
-    child.prepare({"model": child.modules()["model"]}, None)  # a trained flow must not be initialised by data again
-    assert all(torch.equal(before[name], model[name]) for name in before)
     assert child.record().name != run.name
     sizes.SIZES["tiny"] = NANO | {"hidden": 32}
     with pytest.raises(ValueError, match="init_from wants a model of the same size"):
-        GlowTTSTask(config(init_from=run.name)).modules()
+        GlowTTSTask(config(init_from=run.name)).untrained()
+
+
+def test_an_untrained_model_does_not_speak_for_hours(nano):
+    task = GlowTTSTask(config())
+    model = task.untrained()["model"]
+    model.encoder.duration.projection.bias.data.fill_(12.0)
+    mel = task.voice({"model": model}).synthesise("안녕")
+    assert mel.durations.max() == pytest.approx(500, abs=1)
+    model.encoder.duration.projection.bias.data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="it has diverged"):
+        task.voice({"model": model}).synthesise("안녕")
 
 
 def test_the_same_parameters_find_the_same_run(nano):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,43 @@ def test_an_interrupt_saves_and_is_passed_on(tmp_path):
     toy.train()
     whole = toy.train(repeat=1)[1]
     assert rows(folder) == rows(whole)
+
+
+def test_an_interrupt_of_the_whole_group_saves_with_workers_too(tmp_path):
+    """Jupyter and a terminal interrupt every process of the group, also those that load batches."""
+    command = [sys.executable, str(TOY), str(tmp_path), "stop_at=100000", "save_every=100000", "workers=1"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOY.parents[2])}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any(len(rows(f)) > 20 for f in (tmp_path / "runs").glob("toy-*")):
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert "KeyboardInterrupt" in errors
+    folder = next((tmp_path / "runs").glob("toy-*"))
+    assert last(folder).step == rows(folder)[-1]["step"]
+
+
+def test_a_metric_belongs_to_the_step_that_was_evaluated(tmp_path):
+    _, folder = toy.train(stop_at=8, evaluate_every=5, save_every=4, keep=9)
+    loss = {row["step"]: row["loss"] for row in rows(folder, "validation")}
+    metrics = {
+        step: json.loads((path / "manifest.json").read_text())["metric"]
+        for step, path in CheckpointStore(folder / "checkpoints").steps().items()
+    }
+    assert metrics == {8: loss[8], 4: None}
+
+
+def test_the_last_step_is_the_end_also_when_time_is_up(tmp_path):
+    toy.train(stop_at=1)
+    assert toy.train(stop_at=2, minutes=1e-9)[0].reason == "finished"
+
+
+def test_accumulation_goes_on_in_the_same_run(tmp_path):
+    _, folder = toy.train(stop_at=3)
+    result, again = toy.train(stop_at=6, accumulate=3)
+    assert again == folder
+    assert result.step == 6
 
 
 def test_sigterm_saves_and_ends_the_process(tmp_path):

@@ -36,6 +36,12 @@ def test_keeps_the_newest_and_the_best(store):
     assert list(store.steps()) == [5, 4, 2]
 
 
+def test_a_metric_that_is_not_finite_is_none(store):
+    for step, metric in ((1, 0.1), (2, 0.5), (3, float("nan")), (4, None), (5, None)):
+        save(store, step, metric)
+    assert list(store.steps()) == [5, 4, 1]
+
+
 def flip(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

@@ -89,7 +89,9 @@ def _check(scores: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -> None:
 
 
 def _numpy(array) -> np.ndarray:
-    return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
+    if not hasattr(array, "detach"):
+        return np.asarray(array)
+    return (array.float() if array.is_floating_point() else array).detach().cpu().numpy()  # numpy has no bfloat16
 
 
 def _like(array: np.ndarray, example):

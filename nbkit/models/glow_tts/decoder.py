@@ -75,7 +75,8 @@ class InvertibleConvolution(nn.Module):
         """Channel (h, g, s) of [2, C / split, split / 2] belongs to group g, as its member (h, s)."""
         split = len(weight)
         grouped = x.unflatten(1, (2, -1, split // 2)).transpose(2, 3).flatten(1, 2)  # [B, split, C / split, F]
-        mixed = torch.einsum("os,bsgf->bogf", weight, grouped)
+        with torch.autocast(x.device.type, enabled=False):  # the latent must be that of the map which is inverted
+            mixed = torch.einsum("os,bsgf->bogf", weight, grouped.to(weight.dtype))
         return mixed.unflatten(1, (2, split // 2)).transpose(2, 3).flatten(1, 3)
 
 

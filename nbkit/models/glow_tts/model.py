@@ -18,6 +18,7 @@ from nbkit.models.glow_tts.decoder import FlowDecoder
 from nbkit.models.glow_tts.encoder import TextEncoder, sequence_mask
 
 LOG_2_PI = math.log(2 * math.pi)
+LONGEST = math.log(500)  # frames that synthesis gives one token at length scale 1: 5.8 s of 256-sample frames
 
 
 class GlowTTSOutput(NamedTuple):
@@ -137,7 +138,12 @@ class GlowTTS(nn.Module):
         speaker = self._speaker(speakers)
         token_mask = sequence_mask(token_lengths, tokens.shape[1])
         mean, log_sigma, log_durations = self.encoder(tokens, token_mask, speaker)
-        durations = torch.ceil(log_durations.exp() * token_mask.squeeze(1) * length_scale).long()
+        if not log_durations.isfinite().all():
+            raise ValueError(
+                "wanted finite durations, the model predicts NaN or infinite ones: it has diverged; train anew"
+            )
+        held = log_durations.clamp(max=LONGEST).exp()  # an untrained model asks for hours
+        durations = torch.ceil(held * token_mask.squeeze(1) * length_scale).long()
         n = self.config.squeeze
         frame_lengths = (durations.sum(1) // n).clamp_min(1) * n
         ends = durations.cumsum(1).minimum(frame_lengths[:, None])  # an odd frame at the end is cut
@@ -163,6 +169,11 @@ def frame_scores(z: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
     Source: paper_notes/glow_tts.md#search
     z [B, C, F], mean and log_sigma [B, C, T] -> [B, F, T] float32
     """
+    with torch.autocast(z.device.type, enabled=False):  # a search on bf16 scores would be another search
+        return _log_density(z.float(), mean.float(), log_sigma.float())
+
+
+def _log_density(z: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
     precision = torch.exp(-2 * log_sigma)
     constant = (-0.5 * LOG_2_PI - log_sigma - 0.5 * mean**2 * precision).sum(1, keepdim=True)  # [B, 1, T]
     frames = torch.cat([z, -0.5 * z**2], 1).transpose(1, 2)
