@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +22,8 @@ from torch import Tensor, nn
 from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
 from nbkit.train import pictures
+from nbkit.train.device import accelerator, tensors
+from nbkit.train.signals import Signals
 from nbkit.train.store import Checkpoint, CheckpointStore
 from nbkit.train.task import Modules, Optimization, Task, Training
 from nbkit.views.progress import Display
@@ -53,7 +53,7 @@ def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record
     """
     state = _Run(task, config, store, run)
     try:
-        with _Signals() as signals:
+        with Signals() as signals:
             state.start()
             reason = state.train(signals)
     except BaseException as error:
@@ -135,7 +135,7 @@ class _Run:
         if scaler is not None and kept is not None:
             scaler.load_state_dict(kept)
 
-    def train(self, signals: _Signals) -> str:
+    def train(self, signals: Signals) -> str:
         """Steps until the end, the time limit or a signal; saves in each case. Returns the reason."""
         config, began, started_at = self.config, time.monotonic(), self.step
         self.run.status("running", step=self.step, stop_at=config.stop_at, message="")
@@ -336,67 +336,6 @@ class _Items(torch.utils.data.Dataset):
     def __getitem__(self, item: tuple[int, int]) -> Any:
         step, micro = item
         return self.source[micro][step]
-
-
-class _Signals:
-    """SIGTERM and SIGINT wait until the step is done and saved. The second SIGINT does not wait."""
-
-    def __init__(self):
-        self.received: int = 0
-        self._before: dict[int, Any] = {}
-
-    @property
-    def name(self) -> str:
-        return signal.Signals(self.received).name if self.received else ""
-
-    def __enter__(self) -> _Signals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def _note(self, number: int, frame) -> None:
-        if self.received == signal.SIGINT == number:
-            raise KeyboardInterrupt
-        self.received = number
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def pass_on(self) -> None:
-        """Leave as the signal asked, now that everything is saved."""
-        if self.received == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.received:
-            os.kill(os.getpid(), self.received)
-
-
-def accelerator(precision: str):
-    """Hugging Face accelerate's Accelerator for a declared precision; "auto" is settled here."""
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state()  # a notebook calls fit again, perhaps with another precision
-    settled = _settle(precision)
-    # without a GPU accelerate would take each process that torchrun starts for the only one
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    return Accelerator(
-        mixed_precision={"fp32": "no"}.get(settled, settled), cpu=not (alone or torch.cuda.is_available())
-    )
-
-
-def _settle(precision: str) -> str:
-    if precision != "auto":
-        return precision
-    if not torch.cuda.is_available():
-        return "fp32"
-    return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
-
-
-def tensors(batch: Any, device: torch.device) -> Any:
-    """A batch (a NamedTuple of arrays) as tensors on a device."""
-    return type(batch)(*(torch.as_tensor(value).to(device, non_blocking=True) for value in batch))
 
 
 def _added(parts) -> dict[str, float]:

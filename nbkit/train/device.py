@@ -1,0 +1,35 @@
+"""Where the numbers are, and how many bits they have."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+
+def accelerator(precision: str):
+    """Hugging Face accelerate's Accelerator for a declared precision; "auto" is settled here."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()  # a notebook calls fit again, perhaps with another precision
+    settled = _settle(precision)
+    # without a GPU accelerate would take each process that torchrun starts for the only one
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    return Accelerator(
+        mixed_precision={"fp32": "no"}.get(settled, settled), cpu=not (alone or torch.cuda.is_available())
+    )
+
+
+def _settle(precision: str) -> str:
+    if precision != "auto":
+        return precision
+    if not torch.cuda.is_available():
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
+
+
+def tensors(batch: Any, device: torch.device) -> Any:
+    """A batch (a NamedTuple of arrays) as tensors on a device."""
+    return type(batch)(*(torch.as_tensor(value).to(device, non_blocking=True) for value in batch))
