@@ -13,11 +13,12 @@ import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nbkit.data import espeak
+from nbkit.data.reading.pieces import Piece
 
 PAD = "_"
 PUNCTUATION = " ,.?!:;-~…'\"()"
@@ -69,14 +70,6 @@ class Encoded:
     symbols: list[str]
     spans: np.ndarray
     dropped: list[str]
-
-
-class Piece(NamedTuple):
-    """A character or a symbol and the characters [start, end) of the text that it stands for."""
-
-    symbol: str
-    start: int
-    end: int
 
 
 class FrontEnd:
