@@ -43,7 +43,7 @@ _NEEDS = {  # what a text must have for a rule to find anything: plain prose is 
     "foreign": re.compile(r"[^\x00-\x7f]"),
     "digit": re.compile(r"[\d¼-¾⅐-⅞]"),
     "dot": re.compile(r"\."),
-    "capitals": re.compile(r"[A-Z]{2}|[A-Z]\b|\b(?:Mrs?|St|Dr)\b"),
+    "capitals": re.compile(r"[A-Z]{2}|[A-Z]\b|\b(?:Mrs?|St|Dr|[JS]r|Ltd|Inc)\b"),
     "sign": re.compile(r"[^\w ,.!?:;'\"()~-]|_|--|[?!]{2}|([^\w ])\1"),
 }
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
@@ -131,6 +131,10 @@ def _ending(match: _Match) -> str:
 def _initials(match: _Match) -> str:
     """U.S., D.C., J. of J. Edgar Hoover."""
     return _letters(match[0]) + _stop(match)
+
+
+def _doctorate(match: _Match) -> str:
+    return "P H D" + (_stop(match) if match[0].endswith(".") else "")
 
 
 def _half_of_day(match: _Match) -> str:
@@ -326,7 +330,7 @@ _TABLE = (
     ),
     ("for example", "dot", r"\b[Ee]\.g\.", lambda match: "For example" if match[0][0] == "E" else "for example"),
     ("that is", "dot", r"\b[Ii]\.e\.", lambda match: "That is" if match[0][0] == "I" else "that is"),
-    ("doctorate", "dot", r"\bPh\.? ?D\.", lambda match: "P H D" + _stop(match)),
+    ("doctorate", "capitals", r"\bPh\.? ?D\b\.?", _doctorate),
     ("short month", "dot", r"\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec|Tues|Thurs)\.", _short_date),
     ("short day", "dot", rf"\b({_SHORT})\.(?=,? ?(?:\d|{_SHORT}))", _short_date),
     ("month without a dot", "digit", rf"\b({_SHORT})(?= \d)", _short_date),
@@ -366,9 +370,9 @@ _TABLE = (
     ("fraction", "digit", r"(?<![\d/.,])(?:(\d{1,3})[ -])?(\d{1,3})/(\d{1,3})(?![\d/])", _fraction),
     ("measure", "digit", rf"(?<![\w.])({_DECIMAL})([ -]?)({_UNIT})", _measure),
     ("number", "digit", rf"{_NUMBER}(?:\.\d+)*|(?<![\w.])\.\d+", _number),
+    ("sign", "sign", r"[^\w\s,.!?:;'\"()~…-]|_", _sign),
     ("capitals", "capitals", r"(?<![\w'])([A-Z]{2,})('?s)?(?![\w'])", _capitals),
     ("no vowel", "any", r"(?<![\w'])[b-df-hj-np-tv-xz]{2,}(?![\w'])", _without_vowel),
-    ("sign", "sign", r"[^\w\s,.!?:;'\"()~…-]|_", _sign),
 )
 RULES = tuple(Rule(name, re.compile(pattern), said) for name, _, pattern, said in _TABLE)
 _NEEDED = tuple(needs for _, needs, _, _ in _TABLE)
