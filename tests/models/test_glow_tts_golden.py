@@ -25,7 +25,7 @@ def cases(golden):
         arguments = json.loads(bytes(data["config"]).decode())
         model = GlowTTS(reference.config(arguments)).eval()
         state = {k.removeprefix("state/"): torch.from_numpy(data[k]) for k in data.files if k.startswith("state/")}
-        model.load_state_dict(reference.convert(state), strict=True)
+        model.load_state_dict(reference.convert(state, model.config), strict=True)
         text = [torch.from_numpy(data[k]) for k in ("tokens", "token_lengths")]
         sound = [torch.from_numpy(data[k]) for k in ("mel", "frame_lengths")]
         speakers = torch.from_numpy(data["speaker"]) if "speaker" in data.files else None
@@ -47,7 +47,8 @@ def test_golden_forward(golden):
 
 def test_golden_synthesis(golden):
     for name, data, model, text, _, speakers in cases(golden):
-        spoken = model.synthesise(*text, speakers, noise_scale=0.0, length_scale=1.3)
+        length_scale = float(data["length_scale"]) if "length_scale" in data.files else 1.3
+        spoken = model.synthesise(*text, speakers, noise_scale=0.0, length_scale=length_scale)
         np.testing.assert_array_equal(spoken.durations.numpy(), data["synth_durations"], err_msg=name)
         close(spoken.mel, data["synth_mel"], f"{name} synth_mel")
 

@@ -39,6 +39,15 @@ class GlowTTSConfig:
     speaker_channels: int = 64
 
     def __post_init__(self):
+        counts = ("vocabulary", "bands", "hidden", "heads", "split", "squeeze", "speakers", "decoder_layers")
+        if wrong := [f"{name} {getattr(self, name)!r}" for name in counts if not getattr(self, name) >= 1]:
+            raise ValueError(f"wanted sizes of 1 or more, got {', '.join(wrong)}")
+        if not (self.kernel % 2 and self.decoder_kernel % 2):
+            raise ValueError(f"kernels must be odd, to keep the length, got {self.kernel} and {self.decoder_kernel}")
+        if self.speakers > 1 and self.speaker_channels < 1:
+            raise ValueError(
+                f"{self.speakers} speakers want speaker_channels of 1 or more, got {self.speaker_channels}"
+            )
         if self.hidden % self.heads:
             raise ValueError(f"hidden must divide into heads, got {self.hidden} and {self.heads}")
         if self.split % 2 or (self.bands * self.squeeze) % self.split:

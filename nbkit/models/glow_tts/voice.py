@@ -15,6 +15,7 @@ from nbkit.base import seeds
 from nbkit.data import audio
 from nbkit.data.audio import MelSpec
 from nbkit.data.speech import TokenReader
+from nbkit.models.glow_tts import published
 from nbkit.models.glow_tts.config import GlowTTSConfig
 from nbkit.models.glow_tts.model import GlowTTS
 
@@ -122,10 +123,14 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Voice:
 
 
 def load(path: str | os.PathLike) -> Voice:
-    """Open an export. raises ValueError for a file that is not one."""
+    """Open an export, or a checkpoint of the authors' implementation. raises ValueError for a file that is neither."""
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
+    path = Path(path)
+    if published.is_one(path):
+        model, reader, spec = published.read(path)
+        return Voice(model, reader, spec, tuple(map(str, range(model.config.speakers))), "en")
     try:
         with safe_open(path, framework="pt") as file:
             kept = (file.metadata() or {}).get("nbkit")
