@@ -70,8 +70,8 @@ def letter_names(word: str) -> str:
     return "".join(_NAMES[c] for c in word.upper() if c in _NAMES)
 
 
-_ONSET = r"(?:[^AEIOU]|[BCFGKP][LR]|[DTW]R|[CPSTW]H|CHR|[DST]W|QU|S[CKLMNPTQ]|S[CPT][HLR]|THR|[GK]N)?"
-_CODA = r"(?:[HLMNRSW]|GH)?(?:TCH|[CGPST]H|CK|[CFPSB]T|L[DP]|GN|([DFGLNSTZ])\1|[BCDFGKLMNPSTVXZ])?S?E?"
+_ONSET = r"(?:[^AEIOU]|[BCFGKP][LR]|[DTW]R|[CPSTW]H|CHR|[DST]W|QU|S[CKLMNPTQ]|S[CHPT][HLR]|THR|[GK]N)?"
+_CODA = r"(?:[HLMNRSW]|GH)?(?:TCH|[DPX]TH|[CGPST]H|CK|D?ST|[CFPBX]T|L[DP]|GN|([DFGLNSTZ])\1|[BCDFGKLMNPSTVXZ])?S?E?"
 _LIKE_A_WORD = re.compile(rf"{_ONSET}[AEIOUY]{{1,2}}(?:[^AEIOU]{{1,3}}[AEIOUY]{{1,2}})*{_CODA}")
 
 

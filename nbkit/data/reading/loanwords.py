@@ -1,7 +1,7 @@
 """English sounds in Hangul, by the rules for loanwords (외래어 표기법, chapter 3, section 1).
 
-eSpeak's English is American and weakens vowels that the Korean form takes from the spelling (digital 디지털, lemon 레몬),
-so each sound is laid beside its letter first.
+eSpeak's English is American and weakens vowels that the Korean form takes from the spelling (lemon 레몬, shopping
+쇼핑), so each sound is laid beside its letter first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VOWELS = {  # as Hangul vowels; `_vowels` decides those that depend on the spel
 }
 _CONSONANTS: dict[str, str] = dict(
     zip(
-        "p b t d k ɡ f v θ ð s z ʃ ʒ tʃ dʒ ts dz h m n ŋ l ɹ".split(" "),
+        str.split("p b t d k ɡ f v θ ð s z ʃ ʒ tʃ dʒ ts dz h m n ŋ l ɹ"),
         "ㅍㅂㅌㄷㅋㄱㅍㅂㅅㄷㅅㅈㅅㅈㅊㅈㅊㅈㅎㅁㄴㅇㄹㄹ",
     )
 )
@@ -110,8 +110,6 @@ def _settled(sounds: list[_Sound]) -> list[_Sound]:
         if label in ("s", "z") and found and not vowel_follows and found[-1].label == {"s": "t", "z": "d"}[label]:
             found[-1].label += label
             continue
-        if label == "ɹ" and found and found[-1].label == "iə":  # zero, material
-            found[-1].label = "i"
         if label.endswith("ɹ") and len(label) > 1 and vowel_follows:
             found += [
                 _Sound({"ɛɹ": "ɛ", "ɪɹ": "ɪ", "ʊɹ": "ʊ", "ɑːɹ": "ɑː", "ɔːɹ": "ɔː"}[label], sound.before, sound.after)
