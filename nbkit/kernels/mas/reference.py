@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 
-def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarray) -> np.ndarray:
-    """The token of each frame on the best monotonic path: Q[j, i] = max(Q[j-1, i], Q[j-1, i-1]) + log_p[j, i].
+@np.errstate(over="ignore", invalid="ignore")  # `valid` tells
+def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarray):
+    """The best monotonic path of each item: Q[j, i] = max(Q[j-1, i], Q[j-1, i-1]) + log_p[j, i].
 
     Source: paper_notes/glow_tts.md#search
     log_p           [B, F, T] float32
-    token_lengths   [B], frame_lengths [B], with 1 <= T_b <= F_b
-    returns         [B, F] int64, 0 behind the last frame. Where both moves score the same, the path stays.
+    token_lengths   [B], frame_lengths [B] int64, with 1 <= T_b <= F_b
+    returns         durations [B, T] int64, frame_to_token [B, F] int64, valid [B] bool: see Alignment. Where both moves
+                    score the same, the path stays.
     """
-    tokens_of_frames = np.zeros(log_p.shape[:2], np.int64)
+    items, height, width = log_p.shape
+    durations, frame_to_token = np.zeros((items, width), np.int64), np.zeros((items, height), np.int64)
+    valid = np.ones(items, bool)
     for b, (T, F) in enumerate(zip(token_lengths, frame_lengths)):
         best = np.full((F, T), -np.inf, np.float32)
         best[0, 0] = log_p[b, 0, 0]
@@ -24,7 +28,10 @@ def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarr
                 best[j, i] = max(stay, move) + log_p[b, j, i]
         i = T - 1
         for j in range(F - 1, -1, -1):
-            tokens_of_frames[b, j] = i
+            frame_to_token[b, j] = i
+            durations[b, i] += 1
             if i > 0 and (j == i or best[j - 1, i - 1] > best[j - 1, i]):
                 i -= 1
-    return tokens_of_frames
+        # scores are below +inf and no NaN, and so are their sums
+        valid[b] = (log_p[b, :F, :T] < np.inf).all() and (best < np.inf).all()
+    return durations, frame_to_token, valid

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nbkit.kernels.mas import maximum_path
+from nbkit.kernels.mas import Alignment, maximum_path
 from nbkit.models.glow_tts.config import GlowTTSConfig
 from nbkit.models.glow_tts.decoder import FlowDecoder
 from nbkit.models.glow_tts.encoder import TextEncoder, sequence_mask
@@ -95,14 +95,14 @@ class GlowTTS(nn.Module):
         mel, frame_lengths, frame_mask = self._cut(mel, frame_lengths)
         mean, log_sigma, log_durations = self.encoder(tokens, token_mask, speaker)
         z, log_determinant = self.decoder(mel, frame_mask, speaker)
-        with torch.no_grad():
-            scores = frame_scores(z, mean, log_sigma).nan_to_num(nan=0.0)  # a NaN reaches the loss through z itself
-            path = maximum_path(scores, token_lengths, frame_lengths, layout="bft")
-        holder = path.frame_to_token[:, None, :].expand(-1, mean.shape[1], -1)
+        lengths = (token_lengths, frame_lengths)
+        path, z_mean, z_log_sigma = align(z, mean, log_sigma, *lengths, unit=self.config.mean_only)
+        # Without a best path there is no likelihood: the step is skipped and counted like any other that diverged.
+        log_determinant = log_determinant * torch.where(path.valid, 1.0, torch.nan)
         return GlowTTSOutput(
             z,
-            mean.gather(2, holder) * frame_mask,
-            log_sigma.gather(2, holder) * frame_mask,
+            z_mean,
+            z_log_sigma,
             log_determinant,
             mean,
             log_sigma,
@@ -163,18 +163,38 @@ class GlowTTS(nn.Module):
         return holder.minimum(token_lengths[:, None] - 1), sequence_mask(frame_lengths, len(frames))
 
 
-def frame_scores(z: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-    """Log-likelihood of each frame under the prior of each token, as one matrix product.
+def align(
+    z: Tensor, mean: Tensor, log_sigma: Tensor, token_lengths: Tensor, frame_lengths: Tensor, *, unit: bool = False
+) -> tuple[Alignment, Tensor, Tensor]:
+    """The best path, and the prior of each frame from the token that holds it; no gradient passes the search.
+
+    z [B, C, F], mean and log_sigma [B, C, T], unit as in frame_scores -> Alignment, z_mean and z_log_sigma [B, C, F]
+    """
+    with torch.no_grad():
+        scores = frame_scores(z, mean, log_sigma, unit=unit)
+        path = maximum_path(scores, token_lengths, frame_lengths, layout="bft")
+        behind = sequence_mask(frame_lengths, z.shape[2]).squeeze(1) == 0
+        holder = path.frame_to_token.masked_fill(behind, mean.shape[2])[:, None].expand(-1, mean.shape[1], -1)
+
+    def spread(values: Tensor) -> Tensor:
+        return F.pad(values, (0, 1)).gather(2, holder)  # behind the end a frame is held by a token of zeros
+
+    return path, spread(mean), log_sigma[:, :, :1].expand_as(z) if unit else spread(log_sigma)
+
+
+def frame_scores(z: Tensor, mean: Tensor, log_sigma: Tensor, *, unit: bool = False) -> Tensor:
+    """Log-likelihood of each frame under the prior of each token, by matrix products.
 
     Source: paper_notes/glow_tts.md#search
+    unit  log_sigma is 0 everywhere; then what all tokens of a frame share, -0.5 (log(2 pi) + z^2), is left out, which
+          halves the work and changes no path
     z [B, C, F], mean and log_sigma [B, C, T] -> [B, F, T] float32
     """
     with torch.autocast(z.device.type, enabled=False):  # a search on bf16 scores would be another search
-        return _log_density(z.float(), mean.float(), log_sigma.float())
-
-
-def _log_density(z: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-    precision = torch.exp(-2 * log_sigma)
-    constant = (-0.5 * LOG_2_PI - log_sigma - 0.5 * mean**2 * precision).sum(1, keepdim=True)  # [B, 1, T]
-    frames = torch.cat([z, -0.5 * z**2], 1).transpose(1, 2)
-    return torch.baddbmm(constant, frames, torch.cat([mean * precision, precision], 1))
+        z, mean, log_sigma = z.float(), mean.float(), log_sigma.float()
+        if unit:
+            return torch.baddbmm(-0.5 * (mean**2).sum(1, keepdim=True), z.transpose(1, 2), mean)
+        precision = torch.exp(-2 * log_sigma)
+        constant = (-0.5 * LOG_2_PI - log_sigma - 0.5 * mean**2 * precision).sum(1, keepdim=True)  # [B, 1, T]
+        scores = torch.baddbmm(constant, z.transpose(1, 2), mean * precision)
+        return scores.baddbmm_((z**2).transpose(1, 2), precision, alpha=-0.5)
