@@ -6,15 +6,15 @@ reading is looking it up. What depends on the words is marked before: joints of 
 endings and dependent nouns as patterns.
 
 Between words, at one space, only what the standard gives for two words said in one breath happens: codas as at a
-word's end, and these move into a vowel (꽃 위 꼬 뒤, not before i and y), ㅎ (옷 한 벌 오 탄 벌), nasals (밥 먹는다 밤
-멍는다), ㄹㄴ (달 나라 달 라라), tense consonants (책 두 권 책 뚜 권; 할 것을 할 꺼슬), ㄴ (할 일 할 릴, 못 잊어
-몬 니저). ㄴㄹㅁㅇ stay where they are before a vowel (산 위). Any other character is a pause, quotation marks inside a
-word aside.
+word's end, and these move into a vowel (꽃 위 꼬 뒤, not before i and y), ㅎ (옷 한 벌 오 탄 벌), nasals (밥 먹는다
+밤 멍는다), ㄹㄴ (달 나라 달 라라), tense consonants (책 두 권 책 뚜 권; 할 것을 할 꺼슬), ㄴ (할 일 할 릴, 못 잊어
+몬 니저). ㄴㄹㅁㅇ stay where they are before a vowel (산 위). Any other character is a pause, quotation marks inside
+a word aside.
 
 Where the standard allows two readings: 마싣따, 내까, 게 for 계 (페, 헤, ...; not 예, 례), 거멸, 그뮹; 의 stays 의 but
 after a consonant (희망 히망). Length of vowels is not said. There is no morphological analysis: 신고 (report; wearing
-shoes), 감다, 안다, 잠자리, 고가, 지적 and other spellings of two words are read as the more frequent or the unchanged one, tense
-consonants inside nouns (§26, §28) and ㄴ between nouns (§29) only where a list or a pattern knows them.
+shoes), 감다, 안다, 잠자리, 고가, 지적 and other spellings of two words are read as the more frequent or the unchanged
+one, tense consonants inside nouns (§26, §28) and ㄴ between nouns (§29) only where a list or a pattern knows them.
 """
 
 from __future__ import annotations
@@ -177,18 +177,22 @@ def _fits(word: _Word, text: str, start: int, end: int) -> bool:
 def _apply(mark: str, before: list[int], after: list[int]) -> None:
     """Change the two syllables, [onset, vowel, coda], at a joint."""
     coda, onset = _CODAS[before[2]], _ONSETS[after[0]]
-    if mark in "'-" and onset in _TENSE:
-        after[0] = _ONSETS.index(_TENSE[onset])
-        if mark == "-":
-            before[2] = 0
-    if mark == "+":
-        after[0] = _ONSETS.index("ㄴ")
-    if mark == "/":
-        before[2] = _CODAS.index(_HEARD.get(coda, coda))
-    if mark == "ㄼ":
-        before[2] = _CODAS.index("ㅂ")
-    if mark in "/ㅅㄱㅂ" and onset == "ㅇ":
-        after[0], before[2] = _ONSETS.index(_HEARD.get(coda, coda) if mark == "/" else mark), 0
+    heard = _HEARD.get(coda, coda)
+    if mark == "'":
+        onset = _TENSE.get(onset, onset)
+    elif mark == "-" and onset in _TENSE:
+        coda, onset = "", _TENSE[onset]
+    elif mark == "+" and onset in "ㅇㄹ":
+        onset = "ㄴ"
+    elif mark == "/" and onset in "ㅇㅎ":
+        coda, onset = "", heard if onset == "ㅇ" else _BREATHED.get(heard, heard)
+    elif mark == "/":
+        coda = heard
+    elif mark == "ㄼ":
+        coda = "ㅂ"
+    elif mark in "ㅅㄱㅂ" and onset == "ㅇ":
+        coda, onset = "", mark
+    before[2], after[0] = _CODAS.index(coda), _ONSETS.index(onset)
 
 
 def pronounce(pieces: list[Piece]) -> list[Piece]:
