@@ -112,7 +112,7 @@ def test_syllables_with_arae_a(written, pronounced):
     assert text_of(found) == pronounced
     assert all(before.end <= after.start for before, after in pairwise(found))
     assert (found[0].start, found[-1].end) == (0, len(written))
-    together = [Piece(written[:3], 0, 3), *given[3:]] if len(written) > 3 and "\u11a8" <= written[2] else given
+    together = [Piece(written[:3], 0, 3), *given[3:]] if len(written) > 3 and written[2] >= "\u11a8" else given
     assert text_of(pronounce(together)) == pronounced  # several jamo in one piece
 
 
