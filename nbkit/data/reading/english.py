@@ -4,9 +4,9 @@ RULES in their order, each with a pattern and what is said for it. Where English
 
 - American: no "and" in numbers; kilometers; 3/4/2021 is March fourth, unless only the second number can be a month.
 - 1100 to 2099 without a comma are read as years, which also suits most counts: fifteen hundred people.
-- Initialisms become single capitals, "FBI" "F B I": the front end for letters takes the letters, eSpeak says their
-  names. Capitals stay a word where they are said as one (NASA), where they are a common word (NOT), and where they
-  stand among other words in capitals (READ THE SIGN).
+- Initialisms become single capitals with "-" between them, "FBI" "F-B-I": the front end for letters takes the letters,
+  and eSpeak says their names, also of A, which between spaces it takes for the article. Capitals stay a word where
+  they are said as one (NASA), are a common word (NOT), or stand among other words in capitals (READ THE SIGN).
 - Phone numbers and numbers with a zero in front are read digit by digit, 0 as "zero". Three and four digits with "-"
   between them are a phone number, other numbers with "-" between them a range: "to".
 - The dot of an abbreviation is silent, except at the end of the text and before a word that often starts a sentence.
@@ -20,11 +20,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from nbkit.data.reading import english_amounts as amounts
 from nbkit.data.reading import english_words as words
-from nbkit.data.reading.english_numbers import cardinal, decimal, digits, fraction, ordinal, plural, roman, year
+from nbkit.data.reading.english_numbers import cardinal, digits, ordinal, roman
+from nbkit.data.reading.english_words import CAPITAL, STARTS, Match, letters, stop
 from nbkit.data.reading.pieces import Fired, Piece, Rule, apply, text_of
-
-_Match = re.Match[str]
 
 
 def read_english(pieces: list[Piece], told: list[Fired] | None = None) -> list[Piece]:
@@ -43,33 +43,21 @@ _NEEDS = {  # what a text must have for a rule to find anything: plain prose is 
     "foreign": re.compile(r"[^\x00-\x7f]"),
     "digit": re.compile(r"[\d¼-¾⅐-⅞]"),
     "dot": re.compile(r"\."),
-    "capitals": re.compile(r"[A-Z]{2}|[A-Z]\b|\b(?:Mrs?|St|Dr|[JS]r|Ltd|Inc)\b"),
+    "capitals": re.compile(r"[A-Z]{2}|[A-Z]\b|\b(?:Mrs?|Ms|St|Dr|[JS]r|Ltd|Inc)\b"),
     "sign": re.compile(r"[^\w ,.!?:;'\"()~-]|_|--|[?!]{2}|([^\w ])\1"),
 }
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _DECIMAL = rf"(?:{_NUMBER}(?:\.\d+)?|(?<![\d.])\.\d+)"
-_STARTS = re.compile(rf"""['")]*(?:$| ["'(]?(?:{words.STARTERS.replace(" ", "|")})\b(?!\.))""")
-_DATES = "|".join([*words.MONTHS, *words.SHORT_DATES])
-_CAPITAL = re.compile(rf"""['")]*(?:$| ["'(]?(?![A-Z]{{2}}|{_DATES})[A-Z])""")
 
 
 def _any(these: Iterable[str]) -> str:
     return "|".join(re.escape(one) for one in sorted(these, key=len, reverse=True))
 
 
-def _stop(match: _Match, starts: re.Pattern[str] = _STARTS) -> str:
-    """The dot of an abbreviation that also ends the sentence."""
-    return "." if starts.match(match.string, match.end()) else ""
-
-
-def _letters(written: str) -> str:
-    return " ".join(c for c in written.upper() if c.isalnum())
-
-
 # --- characters
 
 
-def _plain_letter(match: _Match) -> str | None:
+def _plain_letter(match: Match) -> str | None:
     """é e, æ ae, ½ 1/2; anything that is no letter and no fraction stays."""
     character = match[0]
     if character in "æœøßÆŒØ":
@@ -81,14 +69,14 @@ def _plain_letter(match: _Match) -> str | None:
     return plain if character.isalpha() and plain.isascii() and plain.isalpha() else None
 
 
-def _address(match: _Match) -> str:
+def _address(match: Match) -> str:
     signs = {".": "dot", ":": "colon", "-": "dash", "~": "tilde", "?": "question mark"} | words.SIGNS
     parts = re.findall(r"[A-Za-z]+|\d+|.", match[0])
     spelled = {"www", "http", "https", "html", "htm", "kr", "uk"}
-    return " ".join(signs.get(p) or (digits(p) if p.isdigit() else _letters(p) if p in spelled else p) for p in parts)
+    return " ".join(signs.get(p) or (digits(p) if p.isdigit() else letters(p) if p in spelled else p) for p in parts)
 
 
-def _sign(match: _Match) -> str | None:
+def _sign(match: Match) -> str | None:
     """With a space on each side that has none yet."""
     said = words.SIGNS.get(match[0])
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
@@ -98,56 +86,57 @@ def _sign(match: _Match) -> str | None:
 # --- abbreviations
 
 
-def _title(match: _Match) -> str:
+def _title(match: Match) -> str:
     return words.TITLES[match[1] or match[2]]
 
 
-def _doctor_or_drive(match: _Match) -> str:
+def _doctor_or_drive(match: Match) -> str:
     before, after = match.string[: match.start()], match.string[match.end() :]
-    if re.search(r"[A-Z]\w+ $", before) and (_STARTS.match(after) or not re.match(r" [A-Z]", after)):
-        return "Drive" + _stop(match)
+    address, named = re.search(r"\d+ (?:[A-Z]\w+ )+$", before), re.search(r"[A-Z]\w+ $", before)
+    if (address and not re.match(r" [A-Z]", after)) or (named and re.match(r"[,;]|$", after)):
+        return "Drive" + stop(match)
     return "Doctor"
 
 
-def _street_or_saint(match: _Match) -> str:
+def _street_or_saint(match: Match) -> str:
     before, after = match.string[: match.start()], match.string[match.end() :]
     named = re.search(r"(?:\d+ (?:[A-Z]\w+ )+|\d(?:st|nd|rd|th) )$", before)  # 12 Elm St., 5th St.
-    if named or _STARTS.match(after) or not re.match(r" [A-Z]", after):
-        return "Street" + (_stop(match) if match[0].endswith(".") else "")
+    if named or STARTS.match(after) or not re.match(r" [A-Z]", after):
+        return "Street" + (stop(match) if match[0].endswith(".") else "")
     return "Saint"
 
 
-def _short_date(match: _Match) -> str:
-    return words.SHORT_DATES[match[1]] + (_stop(match) if match[0].endswith(".") else "")
+def _short_date(match: Match) -> str:
+    return words.SHORT_DATES[match[1]] + (stop(match) if match[0].endswith(".") else "")
 
 
-def _ending(match: _Match) -> str:
+def _ending(match: Match) -> str:
     first = match[1][0]
     said = words.ENDINGS.get(match[1]) or words.ENDINGS[match[1].lower()]
-    starts = _CAPITAL if match[1].lower() == "etc" else _STARTS
-    return (said if first.islower() else said[0].upper() + said[1:]) + (_stop(match, starts) if "." in match[0] else "")
+    starts = CAPITAL if match[1].lower() == "etc" else STARTS
+    return (said if first.islower() else said[0].upper() + said[1:]) + (stop(match, starts) if "." in match[0] else "")
 
 
-def _initials(match: _Match) -> str:
+def _initials(match: Match) -> str:
     """U.S., D.C., J. of J. Edgar Hoover."""
-    return _letters(match[0]) + _stop(match)
+    return letters(match[0]) + stop(match)
 
 
-def _doctorate(match: _Match) -> str:
-    return "P H D" + (_stop(match) if match[0].endswith(".") else "")
+def _doctorate(match: Match) -> str:
+    return "P-H-D" + (stop(match) if match[0].endswith(".") else "")
 
 
-def _half_of_day(match: _Match) -> str:
+def _half_of_day(match: Match) -> str:
     dotted = match[0].endswith(".")
     space = " " * match.string[: match.start()][-1:].isdigit()
-    return f"{space}{match[0].strip()[0].upper()} M" + (_stop(match, _CAPITAL) if dotted else "")
+    return f"{space}{match[0].strip()[0].upper()}-M" + (stop(match, CAPITAL) if dotted else "")
 
 
-def _without_vowel(match: _Match) -> str | None:
-    return None if match[0] in words.NO_VOWEL_BUT_A_WORD else _letters(match[0])
+def _without_vowel(match: Match) -> str | None:
+    return None if match[0] in words.NO_VOWEL_BUT_A_WORD else letters(match[0])
 
 
-def _capitals(match: _Match) -> str | None:
+def _capitals(match: Match) -> str | None:
     word, ending = match[1], match[2] or ""
     before = re.findall(r"[A-Za-z']+", match.string[max(0, match.start() - 40) : match.start()])[-3:]
     after = re.findall(r"[A-Za-z']+", match.string[match.end() : match.end() + 40])[:3]
@@ -163,10 +152,10 @@ def _capitals(match: _Match) -> str | None:
     value = roman(word)
     if value and value < 40 and re.search(r"[A-Z][a-z]+ $", match.string[: match.start()]):  # Rocky II
         return cardinal(value) + ending
-    return _letters(word) + ("'s" if ending else "")
+    return letters(word) + ("'s" if ending else "")
 
 
-def _numeral(match: _Match) -> str | None:
+def _numeral(match: Match) -> str | None:
     """World War II, Chapter IV, Louis XIV; a single I, V or X is one only there."""
     value, before = roman(match[1]), match.string[: match.start()].split()
     if value is None or not before:
@@ -177,126 +166,6 @@ def _numeral(match: _Match) -> str | None:
     if (before[-1] in words.RULERS.split() and match[1] != "I") or crowned:
         return f"the {ordinal(value)}"
     return None
-
-
-# --- numbers
-
-
-def _money(match: _Match) -> str:
-    one, several, cent, cents = words.CURRENCIES[match[2]]
-    amount, until, scale = match[3], match[4], match[5] or match[6]
-    scale = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion"}.get((scale or "").lower(), scale)
-    if match[1]:
-        one, several = f"{_letters(match[1])} {one}", f"{_letters(match[1])} {several}"
-    whole, _, part = amount.replace(",", "").partition(".")
-    if scale or until or not cent or len(part) not in (0, 2):
-        said = decimal(amount) + (f" to {decimal(until)}" if until else "") + (f" {scale}" if scale else "")
-        return f"{said} {one if _adjective(match) or said == 'one' else several}"
-    said = []
-    if int(whole or 0) or not int(part or 0):
-        said = [f"{decimal(whole or '0')} {one if whole == '1' or (_adjective(match) and not part) else several}"]
-    if int(part or 0):
-        said += [f"{cardinal(int(part))} {cent if part == '01' else cents}"]
-    return ", ".join(said)
-
-
-def _phone(match: _Match) -> str:
-    return "plus " * match[0].startswith("+") + ", ".join(digits(group) for group in re.findall(r"\d+", match[0]))
-
-
-def _adjective(match: _Match) -> bool:
-    """A $5 bill."""
-    before, after = match.string[: match.start()], match.string[match.end() :]
-    return bool(re.search(r"\b[Aa]n? $", before) and re.match(r"[ -][a-z]", after))
-
-
-def _date(year_number: str, month: int, day: int) -> str | None:
-    if not (1 <= month <= 12 and 1 <= day <= 31):
-        return None
-    said = year(int(year_number)) if len(year_number) == 4 else cardinal(int(year_number))
-    if len(year_number) == 2 and year_number[0] == "0":
-        said = f"oh {said}"
-    return f"{words.MONTHS[month - 1]} {ordinal(day)}, {said}"
-
-
-def _numbered_date(match: _Match) -> str | None:
-    first, second = int(match[1]), int(match[2])
-    return _date(match[3], first, second) or _date(match[3], second, first)
-
-
-def _day_of_month(match: _Match) -> str | None:
-    days = [int(day) for day in (match[1], match[2]) if day]
-    return " to ".join(map(ordinal, days)) if all(1 <= day <= 31 for day in days) else None
-
-
-def _day_before_month(match: _Match) -> str | None:
-    if not 1 <= int(match[1]) <= 31:
-        return None
-    return "the " * (not match.string[: match.start()].lower().endswith("the ")) + ordinal(int(match[1])) + " of"
-
-
-def _clock(match: _Match) -> str | None:
-    hour, minute, second = (int(part) if part else 0 for part in match.groups())
-    if hour > 24:
-        return None
-    pairs = [f"{'oh ' if n < 10 else ''}{cardinal(n)}" for n in ((minute, second) if match[3] else (minute,))]
-    if not minute and not match[3]:
-        half = match.string[match.end() :].startswith((" A M", " P M"))
-        pairs = [] if half else ["o'clock"] if 1 <= hour <= 12 else ["hundred"]
-    return " ".join([cardinal(hour), *pairs])
-
-
-def _fraction(match: _Match) -> str:
-    whole, over, under = match[1], int(match[2]), int(match[3])
-    if match[0] in ("9/11", "24/7"):
-        return " ".join(cardinal(n) for n in (over, under))
-    if under < 2 or (over >= under > 10):
-        return (
-            cardinal(int(whole)) + " " if whole else ""
-        ) + f"{cardinal(over)}{'' if over == under else ' over'} {cardinal(under)}"
-    said = fraction(over, under)
-    return f"{cardinal(int(whole))} and {re.sub('^one (?=half|quarter)', 'a ', said)}" if whole else said
-
-
-def _short_year(match: _Match) -> str:
-    return "oh " * (match[1][0] == "0") + cardinal(int(match[1]))
-
-
-def _several(match: _Match) -> str:
-    """1960s, '90s, 747s."""
-    number = int(match[1])
-    return plural(year(number) if 1100 <= number < 2100 and len(match[1]) == 4 else decimal(match[1]))
-
-
-def _measure(match: _Match) -> str:
-    amount, hyphen, unit = match[1], match[2], match[3].rstrip(".")
-    first, *rest = words.UNITS[unit].split(" ")
-    square = [first] if first in ("square", "cubic", "kilowatt") and rest else []
-    first, rest = (rest[0], rest[1:]) if square else (first, rest)
-    if not (amount == "1" or hyphen == "-" or first.endswith("hertz") or _adjective(match)):
-        first = "feet" if first == "foot" else plural(first)
-    stop = "." if match[3].endswith(".") and _STARTS.match(match.string, match.end()) else ""
-    return " ".join([decimal(amount), *square, first, *rest]) + stop + " " * match.string[match.end() :][:1].isalnum()
-
-
-def _feet_and_inches(match: _Match) -> str:
-    return f"{cardinal(int(match[1]))} {'foot' if match[1] == '1' else 'feet'} {cardinal(int(match[2]))}"
-
-
-def _number(match: _Match) -> str:
-    """Years, and whatever is left."""
-    written = match[0]
-    plain = len(written) == 4 and written.isdigit()
-    dated = plain and int(written) > 1000 and re.search(_YEAR_BEFORE, match.string[: match.start()])
-    if (plain and 1100 <= int(written) < 2100) or (dated and int(written) < 2100):
-        said = year(int(written))
-    else:
-        said = decimal(written)
-    before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
-    return " " * before.isalpha() + said + " " * after.isalpha()
-
-
-_YEAR_BEFORE = r"\b(?:in|year|since|until|till|from|by|of|A D) $"
 
 
 # --- the rules
@@ -317,7 +186,7 @@ _TABLE = (
     ("dots", "dot", r" ?\.(?: ?\.)+", lambda match: "…"),
     ("dashes", "sign", r" ?--+ ?", lambda match: " - "),
     ("title", "dot", rf"\b({_any(set(words.TITLES) - {'Dr'})})\.", _title),
-    ("title without a dot", "capitals", r"\b()(Mrs?|Dr)(?= [A-Z])", _title),
+    ("title without a dot", "capitals", r"\b()(Mrs?|Ms|Dr)(?= [A-Z])", _title),
     ("doctor or drive", "capitals", r"\bDr\.", _doctor_or_drive),
     ("street or saint", "capitals", r"\bSt\b\.?", _street_or_saint),
     ("abbreviation", "dot", rf"\b({_any(words.ENDINGS)}|Etc|Vs|Ca|Approx)\.", _ending),
@@ -337,20 +206,20 @@ _TABLE = (
     ("half of the day", "digit", r"(?<=\d) ?[AaPp](?:\.[Mm]\.|[Mm]\b)", _half_of_day),
     ("morning", "dot", r"\b[AaPp]\.[Mm]\.", _half_of_day),
     ("initials", "dot", r"\b[A-Za-z](?:\.[A-Za-z])+(?![\w'])\.?", _initials),
-    ("initial", "dot", rf"(?<![A-Z] )\b[A-HJ-Z]\.(?= [A-Z])(?!{_STARTS.pattern})", lambda match: match[0][0]),
-    ("Roman numeral", "capitals", r"(?<=[a-z] )([IVXLC]+)\b(?!')", _numeral),
-    ("date by numbers", "digit", r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4}|\d\d)(?![\d/])", _numbered_date),
-    ("date, year first", "digit", r"\b(\d{4})-(\d\d)-(\d\d)\b", lambda m: _date(m[1], int(m[2]), int(m[3]))),
+    ("initial", "dot", rf"(?<![A-Z]-)\b[A-HJ-Z]\.(?= [A-Z])(?!{STARTS.pattern})", lambda match: match[0][0]),
+    ("Roman numeral", "capitals", r"(?<=[a-z] )([IVXLC]{2,}|[IVX](?!\.| [A-Z]))\b(?!')", _numeral),
+    ("date by numbers", "digit", r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4}|\d\d)(?![\d/])", amounts.numbered_date),
+    ("date, year first", "digit", r"\b(\d{4})-(\d\d)-(\d\d)\b", lambda m: amounts.date(m[1], int(m[2]), int(m[3]))),
     ("range of days", "digit", rf"(?<=\d)-(?=(?:{_MONTH}) \d)", lambda match: " to "),
     (
         "day of a month",
         "digit",
         rf"{_AFTER_MONTH}(\d{{1,2}})(?:st|nd|rd|th)?(?:-(\d{{1,2}}))?(?![\d:/%-]|[.,]\d)",
-        _day_of_month,
+        amounts.day_of_month,
     ),
-    ("day before a month", "digit", rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?= (?:{_MONTH})\b)", _day_before_month),
-    ("phone", "digit", r"(?<![\w.-])\+?(?:\d+[.-])*\(?\d+\)?[ .-]\d{3,4}[.-]\d{4}(?![\w-])", _phone),
-    ("short phone", "digit", r"(?<![\w.,-])\d{3}-\d{4}(?![\w-])|(?<![\w-])\d+(?:-\d+){2,}(?![\w-])", _phone),
+    ("day before a month", "digit", rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?= (?:{_MONTH})\b)", amounts.day_before_month),
+    ("phone", "digit", r"(?<![\w.-])\+?(?:\d+[.-])*\(?\d+\)?[ .-]\d{3,4}[.-]\d{4}(?![\w-])", amounts.phone),
+    ("short phone", "digit", r"(?<![\w.,-])\d{3}-\d{4}(?![\w-])|(?<![\w-])\d+(?:-\d+){2,}(?![\w-])", amounts.phone),
     ("number sign", "digit", r"#(?=\d)", lambda match: "number "),
     ("range of money", "digit", rf"(?<=\d)-(?={_CURRENCY}\d)", lambda match: " to "),
     ("minus", "digit", rf"(?:(?<=[ (])|^)-(?={_CURRENCY}?\.?\d)", lambda match: "minus "),
@@ -358,18 +227,18 @@ _TABLE = (
         "money",
         "digit",
         rf"([A-Z]{{1,2}})?({_CURRENCY}) ?({_DECIMAL})(?:-({_NUMBER}))?(?:[ -]?({_SCALE})\b|([KkMmBb]n?)\b)?",
-        _money,
+        amounts.money,
     ),
     ("range", "digit", r"(?<=\d)-(?=\d)", lambda match: " to "),
-    ("clock", "digit", r"(?<![\d:.])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?![\d:])", _clock),
+    ("clock", "digit", r"(?<![\d:.])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?![\d:])", amounts.clock),
     ("ratio", "digit", r"(?<=\d):(?=\d)", lambda match: " to "),
-    ("feet and inches", "digit", r"(?<![\w.])(\d+)'(\d+)\"", _feet_and_inches),
-    ("short year", "digit", r"(?<!\w)'(\d\d)(?![\d'])(?!s\b)", _short_year),
-    ("several", "digit", r"(?<![\w.,])'?(\d+)'?s\b", _several),
+    ("feet and inches", "digit", r"(?<![\w.])(\d+)'(\d+)\"", amounts.feet_and_inches),
+    ("short year", "digit", r"(?<!\w)'(\d\d)(?![\d'])(?!s\b)", amounts.short_year),
+    ("several", "digit", r"(?<![\w.,])'?(\d+)'?s\b", amounts.several),
     ("ordinal", "digit", rf"(?<![\w.])({_NUMBER})(?:st|nd|rd|th)\b", lambda m: ordinal(int(m[1].replace(",", "")))),
-    ("fraction", "digit", r"(?<![\d/.,])(?:(\d{1,3})[ -])?(\d{1,3})/(\d{1,3})(?![\d/])", _fraction),
-    ("measure", "digit", rf"(?<![\w.])({_DECIMAL})([ -]?)({_UNIT})", _measure),
-    ("number", "digit", rf"{_NUMBER}(?:\.\d+)*|(?<![\w.])\.\d+", _number),
+    ("fraction", "digit", r"(?<![\d/.,])(?:(\d{1,3})[ -])?(\d{1,3})/(\d{1,3})(?![\d/])", amounts.share),
+    ("measure", "digit", rf"(?<![\w.])({_DECIMAL})([ -]?)({_UNIT})", amounts.measure),
+    ("number", "digit", rf"{_NUMBER}(?:\.\d+)*|(?<![\w.])\.\d+", amounts.number),
     ("sign", "sign", r"[^\w\s,.!?:;'\"()~…-]|_", _sign),
     ("capitals", "capitals", r"(?<![\w'])([A-Z]{2,})('?s)?(?![\w'])", _capitals),
     ("no vowel", "any", r"(?<![\w'])[b-df-hj-np-tv-xz]{2,}(?![\w'])", _without_vowel),

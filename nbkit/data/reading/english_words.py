@@ -1,6 +1,10 @@
-"""Words that English abbreviates, and names of signs."""
+"""Words that English abbreviates, names of signs, and whether an abbreviation ends its sentence."""
 
 from __future__ import annotations
+
+import re
+
+Match = re.Match[str]
 
 
 def _list(written: str) -> list[str]:
@@ -18,7 +22,7 @@ SHORT_DATES = {month[:3]: month for month in MONTHS if month != "May"} | _table(
     "Sat Saturday,Sun Sunday"
 )
 TITLES = _table(
-    "Mr Mister,Mrs Missus,Ms Ms,Messrs Messieurs,Dr Doctor,Drs Doctors,Prof Professor,Rev Reverend,Hon Honorable,"
+    "Mr Mister,Mrs Missus,Ms Miz,Messrs Messieurs,Dr Doctor,Drs Doctors,Prof Professor,Rev Reverend,Hon Honorable,"
     "Lt Lieutenant,Col Colonel,Gen General,Maj Major,Capt Captain,Sgt Sergeant,Cpl Corporal,Pvt Private,Adm Admiral,"
     "Cmdr Commander,Gov Governor,Sen Senator,Rep Representative,Pres President,Insp Inspector,Supt Superintendent,"
     "Mt Mount,Ft Fort,Wm William,Chas Charles,Geo George,Jas James,Thos Thomas"
@@ -78,3 +82,16 @@ STARTERS = (  # they often start a sentence and are seldom a name
     "As If His Her Its Their Our My No Yes What Who Why How Where For So To By With From Now"
 )
 NO_VOWEL_BUT_A_WORD = set(_list("hm hmm shh psst pfft brr grr mm mmm tsk"))
+
+STARTS = re.compile(rf"""['")]*(?:$| ["'(]?(?:{STARTERS.replace(" ", "|")})\b(?!\.))""")
+CAPITAL = re.compile(rf"""['")]*(?:$| ["'(]?(?![A-Z]{{2}}|{"|".join([*MONTHS, *SHORT_DATES])})[A-Z])""")
+
+
+def stop(match: Match, starts: re.Pattern[str] = STARTS) -> str:
+    """The dot of an abbreviation that also ends the sentence."""
+    return "." if starts.match(match.string, match.end()) else ""
+
+
+def letters(written: str) -> str:
+    """Capitals by themselves: F-B-I."""
+    return "-".join(c for c in written.upper() if c.isalnum())
