@@ -184,7 +184,7 @@ _TABLE = (
     ("repeated marks", "sign", r"[?!]{2,}", lambda match: "".join(dict.fromkeys(match[0]))),
     ("repeated signs", "sign", r"([^\w\s.?!-])\1+", lambda match: match[1]),
     ("dots", "dot", r" ?\.(?: ?\.)+", lambda match: "…"),
-    ("dashes", "sign", r" ?--+ ?", lambda match: " - "),
+    ("dashes", "sign", r" ?--+ ?", lambda match: " - "[match.start() == 0 :]),
     ("title", "dot", rf"\b({_any(set(words.TITLES) - {'Dr'})})\.", _title),
     ("title without a dot", "capitals", r"\b()(Mrs?|Ms|Dr)(?= [A-Z])", _title),
     ("doctor or drive", "capitals", r"\bDr\.", _doctor_or_drive),
