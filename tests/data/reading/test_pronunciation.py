@@ -1,3 +1,5 @@
+import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from unicodedata import normalize
@@ -16,6 +18,7 @@ TABLE = [
 ]
 SYLLABLES = [chr(code) for code in range(0xAC00, 0xD7A4)]
 ONSETS, CODAS = SYLLABLES[::588], SYLLABLES[:28]
+PARTS = re.compile("[가-힣]|[\u1100-\u1112][\u1161-\u1175\u119e\u11a1\u11a2][\u11a8-\u11c2]?")  # a syllable
 PLAIN, STOPS, NASALS = "가다바사자", "각갇갑", "나마"
 
 
@@ -72,6 +75,18 @@ def test_as_many_syllables_each_in_its_place(text):
     found = pronounce(given)
     assert [piece[1:] for piece in found] == [piece[1:] for piece in given]
     assert given == pieces_of(text)
+
+
+def test_whatever_the_text_syllables_stay_syllables_and_the_rest_stays():
+    draw = random.Random(0)
+    common = "".join(written for written, _ in TABLE)
+    for _ in range(2000):
+        text = "".join(
+            draw.choice(draw.choice((common, SYLLABLES, "  ,.'\"-~7aㅏㅋㆍᄀᄂᄒᆞᆢᆨᆫᆯ"))) for _ in range(draw.randrange(12))
+        )
+        found = pronounce(pieces_of(text))
+        assert PARTS.sub("S", text_of(found)) == PARTS.sub("S", text)
+        assert all(before.end <= after.start for before, after in pairwise(found))
 
 
 def test_what_is_not_hangul_stays():
