@@ -111,11 +111,9 @@ def _settled(sounds: list[_Sound]) -> list[_Sound]:
             found[-1].label += label
             continue
         if label.endswith("ɹ") and len(label) > 1 and vowel_follows:
-            found += [
-                _Sound({"ɛɹ": "ɛ", "ɪɹ": "ɪ", "ʊɹ": "ʊ", "ɑːɹ": "ɑː", "ɔːɹ": "ɔː"}[label], sound.before, sound.after)
-            ]
+            found.append(_Sound(label[:-1], sound.before, sound.after))
             label = "ɹ"
-        if label == "w" and re.match("wh", sound.after) and not sound.before:
+        if label == "w" and sound.after.startswith("wh") and not sound.before:  # white 화이트
             found.append(_Sound("h"))
         found.append(_Sound("l" if label == "ɫ" else label, sound.before, sound.after))
         if label == "n̩":
@@ -129,10 +127,7 @@ def _settled(sounds: list[_Sound]) -> list[_Sound]:
 def _vowels(sound: _Sound, previous: _Sound | None) -> str:
     """Hangul vowels of a vowel, one for each syllable."""
     label, before, after = sound.label, sound.before, sound.after
-    letter = after[:1]
-    if label in ("ɑː", "ɑ") and letter == "o":
-        return "ㅗ"
-    if label in ("ɑː", "ɑ") and previous and previous.label == "w":
+    if label in ("ɑː", "ɑ") and (after.startswith("o") or (previous and previous.label == "w")):  # shop, watch
         return "ㅗ"
     if label in ("uː", "u") and previous and previous.label in ("t", "d", "n", "s") and re.match("u|ew|eu", after):
         return "ㅠ"
@@ -155,12 +150,10 @@ def _weak(before: str, after: str) -> str:
         return "ㅔ"
     if re.fullmatch("on[se]?", after):
         return "ㅡ" if before.endswith(("s", "z", "t", "d")) else "ㅗ" if before.endswith(("m", "l", "b")) else "ㅓ"
+    if after == "a" or (before and re.match("a[nr][aeiou]", after)):  # pizza, banana
+        return "ㅏ"
     if after[0] == "a":
-        return (
-            "ㅏ"
-            if after == "a" or (before and after[1:2] in ("n", "r") and len(after) > 2 and after[2] in "aeiou")
-            else "ㅓ"
-        )
+        return "ㅓ"
     if after[0] == "i" or re.fullmatch("ess|ain", after):
         return "ㅣ"
     if re.match("em", after):
@@ -185,7 +178,7 @@ def _written(sounds: list[_Sound]) -> str:
             elif glide == "w" and first in _WITH_W:
                 first = _WITH_W[first]
             if not (onset or glide) and previous and previous.label == "aʊ" and first == "ㅓ":
-                blocks[-1:] = []  # power 파워
+                blocks.pop()  # power 파워
                 first = "ㅝ"
             blocks.append([onset or "ㅇ", first, ""])
             blocks += [["ㅇ", other, ""] for other in others]
@@ -195,7 +188,7 @@ def _written(sounds: list[_Sound]) -> str:
             if following is None or not following.is_vowel:
                 glide = ""
         else:
-            onset, glide = _consonant(blocks, sound, previous, following, onset)
+            onset, glide = _consonant(blocks, sound, previous, following)
     return "".join(
         chr(0xAC00 + (_ONSETS.index(one) * 21 + _MEDIALS.index(two)) * 28 + _CODAS.index(three))
         for one, two, three in blocks
@@ -203,7 +196,7 @@ def _written(sounds: list[_Sound]) -> str:
 
 
 def _consonant(
-    blocks: list[list[str]], sound: _Sound, previous: _Sound | None, following: _Sound | None, onset: str
+    blocks: list[list[str]], sound: _Sound, previous: _Sound | None, following: _Sound | None
 ) -> tuple[str, str]:
     """Close a syllable, make one with ㅡ or ㅣ, or return the onset and the glide of the next one."""
     label = sound.label
