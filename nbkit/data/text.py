@@ -1,26 +1,32 @@
 """Text to symbols: Korean as conjoining jamo, English as letters, both as phones.
 
-A front end has three steps: normalise (characters, each with its place in the text), split into symbols, number them.
-Whatever reads digits or applies pronunciation rules belongs into the first. No character is ever dropped unless asked
-for, and then it is on record.
+A front end has five steps: normalise (characters, each with its place in the text), read (3시 is 세 시), pronounce
+where that is asked for (먹는 is 멍는), split into symbols, number them. No character is ever dropped unless asked for,
+and then it is on record.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import itertools
+import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nbkit.data import espeak
-from nbkit.data.reading.pieces import Piece
+from nbkit.data.reading.characters import characters
+from nbkit.data.reading.english import read_english
+from nbkit.data.reading.korean import read_korean
+from nbkit.data.reading.pieces import Fired, Piece, rewrite
+from nbkit.data.reading.pronunciation import pronounce as pronounced
 
 PAD = "_"
+_DOT = re.compile("[·・]")  # for the readings it is no comma: 3·1절
 PUNCTUATION = " ,.?!:;-~…'\"()"
 ONSETS = "".join(map(chr, range(0x1100, 0x1113)))
 VOWELS = "".join(map(chr, range(0x1161, 0x1176))) + "\u119e\u11a1\u11a2"  # and arae-a, arae-a with i, double arae-a
@@ -36,19 +42,6 @@ _SAID = {
         "t n s k d ɹ z p m ð l f b v w ŋ ɾ ʃ ɡ j dʒ tʃ h θ ʒ r ʔ tr pr br dr kr ɡr pʔ",
     ),
 }
-_PLAIN = str.maketrans(
-    {
-        **dict.fromkeys("“”„«»「」『』〈〉《》″", '"'),
-        **dict.fromkeys("‘’‚`´′", "'"),
-        **dict.fromkeys("—–―‐‑−", "-"),
-        **dict.fromkeys("·・、", ","),
-        **dict.fromkeys("[{〔【", "("),
-        **dict.fromkeys("]}〕】", ")"),
-        **dict.fromkeys("〜～∼", "~"),
-        "。": ".",
-        "⋯": "…",
-    }
-)
 
 
 class TextError(ValueError):
@@ -72,14 +65,29 @@ class Encoded:
     dropped: list[str]
 
 
+class Steps(NamedTuple):
+    """A text on its way to symbols. Each piece knows its place in the text as it was given."""
+
+    written: list[Piece]  # normalised characters
+    read: list[Piece]  # what is said, in letters
+    pronounced: list[Piece]  # as `read` where the front end does not pronounce
+    symbols: list[Piece]  # known and unknown ones
+    fired: list[Fired]  # the reading rules that changed something, in their order
+
+
 class FrontEnd:
-    """From text to ids. `symbols` are in the order of their ids, the pad first; `version` changes when they do."""
+    """From text to ids. `symbols` are in the order of their ids, the pad first; `version` changes when they do.
+
+    pronounce   Korean as it is pronounced: 같이 먹는 becomes 가치 멍는
+    """
 
     name = ""
-    rules = 1  # raised when the same text gives other symbols
+    rules = 2  # raised when the same text gives other symbols
 
-    def __init__(self, symbols: Sequence[str] = (), language: str = ""):
-        self.language = language
+    def __init__(self, symbols: Sequence[str] = (), language: str = "", pronounce: bool = False):
+        self.language, self.pronounce = language, pronounce
+        if pronounce and self.reads() != "ko":
+            raise TextError(f"pronounce wants Korean text, '{self.name}' reads English here; leave it off")
         self.symbols = tuple(symbols) or (PAD, *self.own_symbols())
         self.version = f"{self.rules}-{hashlib.sha256(chr(0).join(self.symbols).encode()).hexdigest()[:8]}"
         self._ids = {symbol: i for i, symbol in enumerate(self.symbols) if i}  # nothing in a text means the pad
@@ -88,27 +96,30 @@ class FrontEnd:
         """All symbols but the pad."""
         raise NotImplementedError
 
+    def reads(self) -> str:
+        """The language whose numbers, dates, signs and foreign words it reads: "ko" or "en"."""
+        raise NotImplementedError
+
     def normalise(self, text: str) -> list[Piece]:
         """The composed characters of `text`, punctuation in one form, runs of white space as one space."""
-        pieces: list[Piece] = []
-        for character, start, end in _composed(text):
-            character = unicodedata.normalize("NFKC", character) if "！" <= character <= "～" else character
-            character = character.translate(_PLAIN)
-            if not character.isspace():
-                pieces.append(Piece(character, start, end))
-            elif pieces and pieces[-1].symbol == " ":
-                pieces[-1] = Piece(" ", pieces[-1].start, end)
-            elif pieces:
-                pieces.append(Piece(" ", start, end))
-        return pieces[:-1] if pieces and pieces[-1].symbol == " " else pieces
+        return characters(text)
 
     def split(self, pieces: list[Piece]) -> list[Piece]:
-        """From normalised characters to symbols; what has no symbol stays as it is."""
+        """From read characters to symbols; what has no symbol stays as it is."""
         raise NotImplementedError
+
+    def steps(self, text: str) -> Steps:
+        """All that happens to a text before its symbols are numbered."""
+        fired: list[Fired] = []
+        written = self.normalise(text)
+        read = (read_korean if self.reads() == "ko" else read_english)(written, fired)
+        read = rewrite(read, _DOT, lambda dot: ",")
+        said = pronounced(read) if self.pronounce else read
+        return Steps(written, read, said, self.split(said), fired)
 
     def unknown(self, text: str) -> list[str]:
         """What in `text` cannot be read, sorted, each once and as it is written."""
-        found = self.split(self.normalise(text))
+        found = self.steps(text).symbols
         return sorted({text[piece.start : piece.end] for piece in found if piece.symbol not in self._ids})
 
     def encode(self, text: str | Sequence[str], *, strict: bool = True) -> Encoded:
@@ -116,7 +127,7 @@ class FrontEnd:
 
         strict     True: TextError that names everything unknown; False: leave it out and say so in `dropped`
         """
-        pieces = self.split(self.normalise(text)) if isinstance(text, str) else self.labelled(text)
+        pieces = self.steps(text).symbols if isinstance(text, str) else self.labelled(text)
         unknown = {(p.symbol, "".join(text[p.start : p.end])) for p in pieces if p.symbol not in self._ids}
         if unknown and strict:
             named = ", ".join(_named(symbol, written) for symbol, written in sorted(unknown))
@@ -142,6 +153,7 @@ class FrontEnd:
             "name": self.name,
             "version": self.version,
             "language": self.language,
+            "pronounce": self.pronounce,
             "symbols": list(self.symbols),
         }
 
@@ -149,7 +161,7 @@ class FrontEnd:
     def from_dict(values: Mapping[str, Any]) -> FrontEnd:
         """The front end that gave `values`. TextError where it cannot be the same."""
         kind = _kind(str(values.get("name", "")))
-        made = kind(values.get("symbols", ()), values.get("language", ""))
+        made = kind(values.get("symbols", ()), values.get("language", ""), values.get("pronounce", False))
         if values.get("version") != made.version:
             raise TextError(
                 f"wanted front end '{kind.name}' of version {made.version} (rules, symbols), got "
@@ -163,16 +175,20 @@ class Jamo(FrontEnd):
 
     name = "jamo"
 
+    def reads(self) -> str:
+        return "ko"
+
     def own_symbols(self) -> Sequence[str]:
         return (*PUNCTUATION, *ONSETS, *VOWELS, *CODAS)
 
     def split(self, pieces: list[Piece]) -> list[Piece]:
-        alone = [_LETTERS_FROM <= piece.symbol <= _LETTERS_TO for piece in pieces]
         plain = [_as_jamo(piece.symbol) for piece in pieces]
-        vowel = [one and jamo in VOWELS for one, jamo in zip(alone, plain)] + [False]
+        vowel = [jamo in VOWELS for jamo in plain] + [False]  # one that is not part of a composed syllable
         found: list[Piece] = []
         for i, (jamo, piece) in enumerate(zip(plain, pieces)):
-            if alone[i] and vowel[i - 1] and not vowel[i + 1]:  # typed one by one, as in ㅎㆍㄴ: this is a coda
+            if (
+                vowel[i - 1] and not vowel[i + 1] and len(jamo) == 1
+            ):  # one by one, as in ㅎㆍㄴ, typed or from NFKC: this is a coda
                 jamo = _as_coda(jamo)
             found += [Piece(part, piece.start, piece.end) for part in jamo]
         return found
@@ -182,6 +198,9 @@ class Letters(FrontEnd):
     """English as small letters."""
 
     name = "letters"
+
+    def reads(self) -> str:
+        return "en"
 
     def own_symbols(self) -> Sequence[str]:
         return (*PUNCTUATION, *string.ascii_lowercase)
@@ -199,10 +218,13 @@ class Phones(FrontEnd):
 
     name = "phones"
 
-    def __init__(self, symbols: Sequence[str] = (), language: str = ""):
+    def __init__(self, symbols: Sequence[str] = (), language: str = "", pronounce: bool = False):
         if language and language not in _SAID:
             raise TextError(f"'phones' speaks {' or '.join(_SAID)}, got {language!r}; take 'jamo' or 'letters'")
-        super().__init__(symbols, language or "ko")
+        super().__init__(symbols, language or "ko", pronounce)
+
+    def reads(self) -> str:
+        return self.language
 
     def own_symbols(self) -> Sequence[str]:
         vowels, endings, consonants = (listed.split() for listed in _SAID[self.language])
@@ -230,9 +252,12 @@ BY_LANGUAGE = {"ko": "jamo", "jje": "jamo", "en": "letters"}
 """Language of a data set to the front end that reads its texts when nobody asks for another."""
 
 
-def front_end(name: str, language: str = "") -> FrontEnd:
-    """A front end by name: "jamo" (Korean, Jeju), "letters" (English) or "phones" (`language` "ko" or "en")."""
-    return _kind(name)(language=language)
+def front_end(name: str, language: str = "", *, pronounce: bool = False) -> FrontEnd:
+    """A front end by name: "jamo" (Korean, Jeju), "letters" (English) or "phones" (`language` "ko" or "en").
+
+    pronounce   as FrontEnd's; TextError where it does not read Korean
+    """
+    return _kind(name)(language=language, pronounce=pronounce)
 
 
 def words_of(spans: np.ndarray, words: Sequence[Sequence[float]]) -> np.ndarray:
@@ -256,31 +281,14 @@ def _kind(name: str) -> type[FrontEnd]:
     return FRONT_ENDS[name]
 
 
-def _composed(text: str) -> list[Piece]:
-    """The characters of `text` in their composed form (NFC), each with the characters it was written with."""
-    starts = [i for i, c in enumerate(text) if i == 0 or not (unicodedata.combining(c) or _joins(c))]
-    pieces: list[Piece] = []
-    for start, end in itertools.pairwise([*starts, len(text)]):
-        written = text[start:end]
-        composed = unicodedata.normalize("NFC", written)
-        if composed == written:
-            pieces += [Piece(c, start + i, start + i + 1) for i, c in enumerate(written)]
-        else:
-            pieces += [Piece(c, start, end) for c in composed]
-    return pieces
-
-
-def _joins(character: str) -> bool:
-    """Is it a conjoining vowel or coda?"""
-    return "\u1160" <= character <= "\u11ff" or "\ud7b0" <= character <= "\ud7fb"
-
-
+@functools.cache
 def _as_jamo(character: str) -> str:
     """Conjoining jamo of a syllable, or of a letter on its own: a consonant as an onset where it can be one."""
     if "가" <= character <= "힣":
         return unicodedata.normalize("NFD", character)
     if _LETTERS_FROM <= character <= _LETTERS_TO:
-        return unicodedata.normalize("NFKC", character)
+        jamo = unicodedata.normalize("NFKC", character)
+        return jamo if jamo in ONSETS + VOWELS else _as_coda(jamo)  # ㅄ begins no syllable
     return character
 
 
