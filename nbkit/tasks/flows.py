@@ -33,7 +33,7 @@ class GlowFlows(Params):
     steps: int = param(300, "Steps that the flow of two numbers learns.", low=1)
     seed: int = param(0, "Decides the weights, the points and the noise.", low=0)
 
-    PRESETS: ClassVar = {"smoke": {"text": "안녕하세요.", "steps": 60}}
+    PRESETS: ClassVar = {"smoke": {"text": "안녕하세요.", "steps": 150}}
 
 
 def small_flow(channels: int, blocks: int, seed: int, split: int = 2, spread: float = 0.0) -> FlowDecoder:
@@ -92,9 +92,9 @@ def jacobian(flow: FlowDecoder, x: Tensor) -> Tensor:
 
 
 def crescent(count: int, seed: int) -> Tensor:
-    """Points [count, 2] on a crescent, with mean 0 and variance 1 in each direction: no bell has this shape."""
+    """Points [count, 2] along a crescent, with mean 0 and variance 1 in each direction: no bell has this shape."""
     draw = seeds.generator(seed, "crescent")
-    angle = draw.uniform(0.1 * math.pi, 1.4 * math.pi, count)
+    angle = np.sort(draw.uniform(0.1 * math.pi, 1.4 * math.pi, count))
     points = np.stack([np.cos(angle), np.sin(angle)], 1) * (2 + 0.25 * draw.standard_normal((count, 1)))
     return torch.from_numpy((points - points.mean(0)) / points.std(0)).float()
 

@@ -55,7 +55,10 @@ def squeezed(bands: int, frames: int, joined: int) -> list[Axes]:
 
 
 def reach(sizes: Mapping[str, np.ndarray]) -> list[Axes]:
-    """Matrices [C, C] side by side: how much number (from left to right) moves latent number (from top to bottom)."""
+    """Matrices [C, C] side by side, on a logarithmic scale: row l, column n is how much number n moves latent number l.
+
+    Each title says how many of the pairs have a way from one to the other; those without are pale.
+    """
     panels = _panels(len(sizes), 2.6, 2.9)
     for ax, (title, size) in zip(panels, sizes.items()):
         size = np.abs(_finite(size, "reach", len(size)))
@@ -63,6 +66,8 @@ def reach(sizes: Mapping[str, np.ndarray]) -> list[Axes]:
         ax.imshow(shown, cmap=style.MAGNITUDE, vmin=-3, vmax=0.5, origin="upper")
         ax.set_title(f"{title}: {np.isfinite(shown).mean():.0%}")
         ax.set(xlabel="number", ylabel="latent number" if ax is panels[0] else "")
+        ax.set_xticks(range(0, len(size), 4))
+        ax.set_yticks(range(0, len(size), 4))
         ax.set_facecolor("#eef1f4")
     return panels
 
