@@ -1,4 +1,4 @@
-"""What the notebook on manifests and audio needs: texts as its front ends read them, recordings spoilt on purpose."""
+"""What the notebooks on data need: texts as front ends read them, recordings spoilt on purpose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from nbkit.base.params import Params, param
-from nbkit.data import audio
+from nbkit.data import audio, espeak
 from nbkit.data.espeak_library import LANGUAGES
+from nbkit.data.reading.pieces import Piece
 from nbkit.data.rows import Utterance
 from nbkit.data.text import BY_LANGUAGE, Encoded, FrontEnd, front_end
 
@@ -27,9 +29,69 @@ class ManifestsAndAudio(Params):
     dataset: str = param("espeak_ko", "A data set that is here, or one that is made on the spot.")
     count: int = param(60, "Use so many rows of it.", low=2)
     row: int = param(0, "Which of them to look at, counted from 0.", low=0)
-    text: str = param("3월 2일, KTX로 가요!", "A text for the front end to read, as people write it.")
+    text: str = param("3월 2일, KTX로 가요 ♥", "A text for the front end to read, as people write it.")
 
     PRESETS: ClassVar = {"smoke": {"count": 16}}
+
+
+@dataclass(frozen=True)
+class KoreanText(Params):
+    """Parameters of 11_korean_text."""
+
+    sentence: str = param("2020년 8월 3일, 세계 3위 KTX를 3번 타고 5만 원 냈다 ♥", "What is to be read.")
+    front_end: str = param(
+        "jamo", "What a symbol is: a letter, or a sound as eSpeak says it.", choices=("jamo", "phones")
+    )
+    pronounce: bool = param(True, "Apply the rules of pronunciation behind those of reading.")
+    voice: str = param("ko", "Who speaks.", choices=("ko", "ko+2", "ko+3", "ko+4"))
+    speed: int = param(150, "Words a minute.", low=80, high=300)
+
+    PRESETS: ClassVar = {"smoke": {"sentence": "3시에 KTX 타고 같이 갈 사람 2명 ♥"}}
+
+
+class Way(NamedTuple):
+    """A word of a text at each step of a front end. What was matched across a space is one word."""
+
+    written: str
+    read: str
+    pronounced: str
+    rules: tuple[str, ...]
+    symbols: tuple[tuple[str, bool], ...]  # and whether the front end knows it
+
+
+def ways(reader: FrontEnd, text: str) -> list[Way]:
+    """How each word of a text becomes symbols."""
+    steps = reader.steps(text)
+    words = [found.span() for found in re.finditer(r"\S+", text)]
+    for piece in (*steps.read, *steps.symbols):
+        inside = [word for word in words if word[0] < piece.end and piece.start < word[1]]
+        if len(inside) > 1:
+            words = sorted({*words, (inside[0][0], inside[-1][1])} - set(inside))
+    known = set(reader.symbols)
+
+    def said(pieces: Sequence[Piece], start: int, end: int) -> str:
+        return "".join(piece.symbol for piece in pieces if start <= piece.start < end)
+
+    return [
+        Way(
+            text[start:end],
+            said(steps.read, start, end),
+            said(steps.pronounced, start, end),
+            tuple(dict.fromkeys(one.rule for one in steps.fired if start <= one.start < end)),
+            tuple((piece.symbol, piece.symbol in known) for piece in steps.symbols if start <= piece.start < end),
+        )
+        for start, end in words
+    ]
+
+
+def heard(text: str, voice: str = "ko", speed: int = 150) -> tuple[espeak.Speech | None, str]:
+    """Speech of a text without what eSpeak cannot read, and that; no speech where nothing is left to say."""
+    text = unicodedata.normalize("NFC", text)
+    left_out = set(espeak.unreadable(text))
+    rest = "".join(" " if character in left_out else character for character in text)
+    if not any(character.isalnum() for character in rest):
+        return None, "".join(sorted(left_out))
+    return espeak.speak(rest, voice, speed), "".join(sorted(left_out))
 
 
 def front_ends(language: str) -> list[FrontEnd]:
@@ -82,7 +144,7 @@ DAMAGES = (
     Damage("no_file", "recording deleted", "missing"),
     Damage("stops_early", "all but the first 0.2 s cut away", "too long"),
     Damage("no_text", "text deleted", "list"),
-    Damage("digit", "a digit put into the text", "symbols"),
+    Damage("sign", "a sign without a name put into the text", "symbols"),
 )
 
 
@@ -99,7 +161,7 @@ def spoil(rows: Sequence[Utterance], folder: Path, rate: int) -> tuple[Damage, .
         row = longest_first[i % len(rows)]
         path = folder / f"{damage.name}.wav"
         _write(path, audio.load(row.audio, rate, resample=True), rate)
-        text = {"no_text": "", "digit": f"7 {row.text}"}.get(damage.name, row.text)
+        text = {"no_text": "", "sign": f"★ {row.text}"}.get(damage.name, row.text)
         lines.append(f"{path.name}|{text}\n")
     (folder / "texts.txt").write_text("".join(lines), encoding="utf-8")
     return DAMAGES

@@ -43,6 +43,7 @@ class GlowTTSTrain(Training):
         "What a token is. auto takes jamo for Korean and letters for English; phones come from eSpeak.",
         choices=("auto", "jamo", "letters", "phones"),
     )
+    pronounce: bool = param(False, "Read Korean as it is pronounced: 같이 as 가치, 먹는 as 멍는.")
     blank: bool = param(False, "Put a blank token between all tokens.")
     size: str = param("tiny", "Size of the model. paper has 28.6 million parameters.", choices=tuple(glow_tts.SIZES))
     clip_value: float = param(5.0, "Each gradient is cut to this magnitude. 0 does not cut.", low=0.0)
@@ -96,7 +97,8 @@ class GlowTTSTask:
         name = config.front_end
         if name == "auto":
             name = text.BY_LANGUAGE.get(self.dataset.language, "")
-        self.reader = TokenReader(text.front_end(name, self.dataset.language), config.blank)
+        front_end = text.front_end(name, self.dataset.language, pronounce=config.pronounce)
+        self.reader = TokenReader(front_end, config.blank)
         self.features = FeatureArchive(self.dataset.name, self.spec)
         self._extract()
         self.train, self.validation = (

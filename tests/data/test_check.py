@@ -128,17 +128,18 @@ def test_bad_recordings_are_told_apart(home: Path, tmp_path: Path):
 def test_bad_texts_are_told(home: Path, tmp_path: Path):
     found = problems(
         voice(
-            tmp_path / "own", digits=(tone(), "값은 3천 원 OK"), nothing=(tone(), " "), long=(tone(0.1), "가나다" * 9)
+            tmp_path / "own",
+            digits=(tone(), "값은 3천 원 OK"),
+            signs=(tone(), "값은 3천 원 ★人"),
+            nothing=(tone(), " "),
+            long=(tone(0.1), "가나다" * 9),
         )
     )
     assert found["nothing"] == [("list", "empty text")]
-    kind, told = found["digits"][0]
-    assert kind == "symbols"
-    assert "'3'" in told
-    assert "'K'" in told
+    assert found["signs"] == [("symbols", "jamo does not know '★' '人'; write them as they are spoken")]
     assert found["long"] == [("too long", found["long"][0][1])]
     assert "symbols for 9 frames of sound" in found["long"][0][1]
-    assert set(found) == {"nothing", "digits", "long"}
+    assert set(found) == {"nothing", "signs", "long"}, "digits and letters are read"
 
 
 def test_rows_that_stand_twice_and_lines_out_of_shape(home: Path, tmp_path: Path):

@@ -176,7 +176,7 @@ LETTERS = (
     rule("sign", f"[{''.join(SIGNS)}]", lambda m: SIGNS[m.group()]),
     rule("hash", f"(?<!#)#(?={SIDE})", lambda m: "샵 "),
     rule("at", "(?<=[A-Za-z0-9_.가-힣])@(?=[A-Za-z0-9가-힣])", lambda m: " 골뱅이 "),
-    rule("equals", f"(?<={SIDE}) ?= ?(?={SIDE})", _equals),
-    rule("slash", f"(?<={SIDE}) ?/ ?(?={SIDE})", lambda m: ", "),
-    rule("one space", "^ +| +$|  +", lambda m: " " if 0 < m.start() and m.end() < len(m.string) else ""),
+    rule("equals", f"(?<={SIDE}) *= *(?={SIDE})", _equals),
+    rule("slash", f"(?<={SIDE}) */ *(?={SIDE})", lambda m: ", "),
+    rule("one space", "^ +| +$|  +", lambda m: " " if m.start() and m.end() < len(m.string) else ""),
 )
