@@ -23,6 +23,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=20, help="for each table")
     given = parser.parse_args(words)
     os.environ["OMP_NUM_THREADS"] = str(given.threads)  # before torch and the kernel look
+    # or torch's threads would go on spinning for milliseconds on the processors that the search is to use
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     size = given.items, given.tokens, given.frames
     print("{} threads, B={}, {} x {}, full lengths".format(given.threads, *size))
     table("search", searches(*size), given.seconds)
