@@ -76,7 +76,7 @@ def inverse(flow: FlowDecoder, z: Tensor) -> Tensor:
 def by_part(flow: FlowDecoder, x: Tensor) -> list[tuple[str, list[float], float]]:
     """What each map of the chain makes of the numbers [C]: its name, the numbers behind it, its log-determinant."""
     names = {"norm": "ActNorm", "mix": "1x1 convolution", "coupling": "affine coupling"}
-    x, mask = x[None, :, None], torch.ones(1, 1, 1)
+    x, mask = x[None, None], torch.ones(1, 1, 1)
     rows = []
     for block in flow.blocks:
         for part, called in names.items():
@@ -177,8 +177,8 @@ def reach(channels: int, blocks: int, seed: int, split: int = 4) -> dict[str, np
     chains = [small_flow(channels, count, seed, split, spread=0.3) for count in range(1, blocks + 1)]
     block = cast(FlowBlock, chains[0].blocks[0])
     alone = {
-        "convolution": lambda one: block.mix(one[None, :, None], mask)[0].flatten(),
-        "coupling": lambda one: block.coupling(one[None, :, None], mask, None)[0].flatten(),
+        "convolution": lambda one: block.mix(one[None, None], mask)[0].flatten(),
+        "coupling": lambda one: block.coupling(one[None, None], mask, None)[0].flatten(),
     }
     found = {title: torch.func.jacrev(part)(x) for title, part in alone.items()}
     found |= {f"{i} block{'s'[: i > 1]}": jacobian(chain, x) for i, chain in enumerate(chains, 1)}

@@ -6,6 +6,7 @@ import torch
 from nbkit.models.glow_tts import GlowTTS, GlowTTSConfig, frame_scores, sized
 from nbkit.models.glow_tts.decoder import squeeze, unsqueeze
 from nbkit.models.glow_tts.encoder import sequence_mask
+from nbkit.models.glow_tts.layers import Dropout
 
 SMALL = dict(hidden=16, filter=24, duration_filter=12, encoder_layers=2, blocks=3, decoder_hidden=12, decoder_layers=2)
 
@@ -48,10 +49,10 @@ def test_decoder_is_invertible_and_knows_its_determinant(fields):
 
 
 def test_squeeze_joins_neighbours():
-    x, mask = torch.arange(12.0).view(1, 2, 6), torch.ones(1, 1, 6)
-    joined, short = squeeze(x, mask, 2)
-    assert joined[0, :, 0].tolist() == [0, 6, 1, 7]
-    torch.testing.assert_close(unsqueeze(joined, short, 2)[0], x)
+    x = torch.arange(12.0).view(1, 2, 6)
+    joined = squeeze(x, 2)
+    assert joined[0, 0].tolist() == [0, 6, 1, 7]
+    torch.testing.assert_close(unsqueeze(joined, 2), x)
 
 
 def test_data_dependent_initialisation_normalises():
@@ -114,6 +115,60 @@ def test_synthesis_is_a_function_of_its_arguments():
     assert torch.equal(spoken.durations.sum(1), spoken.frame_lengths)
     assert spoken.mel.shape == (2, 8, int(spoken.frame_lengths.max()))
     assert spoken.durations[1, 3:].sum() == 0
+
+
+def test_one_item_alone_is_spoken_as_in_a_batch():
+    made = model(decoder_kernel=5)
+    with torch.no_grad():
+        for frames in (2, 6, 14, 40):  # the quick convolution computes four squeezed frames at a time
+            z, mask = torch.randn(2, 8, frames), torch.ones(2, 1, frames)
+            together = made.decoder.inverse(z, mask)
+            torch.testing.assert_close(made.decoder.inverse(z[:1], None), together[:1], rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_kept_follows_the_weights():
+    made, other = model(), model(sigmoid_scale=False)
+    tokens, token_lengths, *_ = batch()
+
+    def speak(one):
+        return one.synthesise(tokens[:1], token_lengths[:1], noise_scale=0.0).mel
+
+    optimiser = torch.optim.Adam(made.parameters(), lr=0.01, fused=True)
+    for _ in range(2):
+        before = speak(made)
+        assert torch.equal(before, speak(made))
+        made(*batch()).negative_log_likelihood().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        other.load_state_dict(made.state_dict())
+        assert not torch.equal(before, speak(made))
+        assert torch.equal(speak(made), speak(other))
+
+
+@pytest.mark.parametrize("p", [0.05, 0.5])
+def test_dropout_keeps_the_mean_and_is_a_function_of_the_seed(p):
+    layer, x = Dropout(p).train(), torch.ones(1000, 1001, requires_grad=True)
+    torch.manual_seed(3)
+    y = layer(x)
+    assert (y == 0).float().mean().item() == pytest.approx(p, abs=2e-3)
+    assert y.mean().item() == pytest.approx(1, abs=3e-3)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient, y)
+    torch.manual_seed(3)
+    assert torch.equal(layer(x), y)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_the_parts_of_a_block_are_the_block():
+    block = model().decoder.blocks[0]
+    x, mask = torch.randn(2, 5, 16), sequence_mask(torch.tensor([5, 3]), 5).transpose(1, 2)
+    x = x * mask
+    z, log_determinant = block(x, mask, None)
+    y, first = block.norm(x, mask)
+    y, second = block.mix(y, mask)
+    y, third = block.coupling(y, mask, None)
+    torch.testing.assert_close(y, z)
+    torch.testing.assert_close(first + second + third, log_determinant)
 
 
 def test_speakers():

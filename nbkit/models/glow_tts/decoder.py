@@ -1,5 +1,7 @@
 """Mel to latent and back: a chain of invertible blocks whose log-determinants are known.
 
+Inside, squeezed frames lie in rows: x [B, F, C], mask [B, F, 1], or None where every frame counts.
+
 Source: paper_notes/glow_tts.md#decoder
 """
 
@@ -8,24 +10,28 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from nbkit.models.glow_tts.config import GlowTTSConfig
 from nbkit.models.glow_tts.encoder import zero_
+from nbkit.models.glow_tts.layers import Convolution, Dropout, GateConvolution, Keeping
 
 
-def squeeze(x: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Join n neighbouring frames into one: [B, C, F] -> [B, n C, F // n], with the mask of every n-th frame."""
-    x = x[:, :, : x.shape[2] // n * n]
-    mask = mask[:, :, n - 1 :: n]
-    return x.unflatten(2, (-1, n)).permute(0, 3, 1, 2).flatten(1, 2) * mask, mask
+def squeeze(x: Tensor, n: int) -> Tensor:
+    """Join n neighbouring frames into one: [B, C, F] -> [B, F // n, n C]."""
+    return x[:, :, : x.shape[2] // n * n].transpose(1, 2).reshape(len(x), -1, n * x.shape[1])
 
 
-def unsqueeze(x: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The inverse of squeeze: [B, n C, F] -> [B, C, n F]."""
-    mask = mask.repeat_interleave(n, 2)
-    return x.unflatten(1, (n, -1)).permute(0, 2, 3, 1).flatten(2, 3) * mask, mask
+def unsqueeze(x: Tensor, n: int) -> Tensor:
+    """The inverse of squeeze: [B, F, n C] -> [B, C, n F]."""
+    return x.reshape(len(x), -1, x.shape[2] // n).transpose(1, 2)
+
+
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x, 0 behind the ends."""
+    return x if mask is None else x * mask
 
 
 class ActNorm(nn.Module):
@@ -36,18 +42,15 @@ class ActNorm(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(1, channels, 1))
         self.bias = nn.Parameter(torch.zeros(1, channels, 1))
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        return (self.bias + self.log_scale.exp() * x) * mask, self.log_scale.sum() * mask.sum((1, 2))
-
-    def inverse(self, z: Tensor, mask: Tensor) -> Tensor:
-        return (z - self.bias) * torch.exp(-self.log_scale) * mask
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        z = self.bias.view(-1) + self.log_scale.view(-1).exp() * x
+        return masked(z, mask), self.log_scale.sum() * frames(x, mask)
 
     @torch.no_grad()
     def initialise(self, x: Tensor, mask: Tensor) -> None:
         """Choose scale and shift so that this batch leaves with mean 0 and variance 1 in each channel."""
-        frames = mask.sum()
-        mean = (x * mask).sum((0, 2)) / frames
-        variance = (x * x * mask).sum((0, 2)) / frames - mean**2
+        mean = (x * mask).sum((0, 1)) / mask.sum()
+        variance = (x * x * mask).sum((0, 1)) / mask.sum() - mean**2
         log_scale = -0.5 * variance.clamp_min(1e-6).log()
         self.log_scale.copy_(log_scale[None, :, None])
         self.bias.copy_((-mean * log_scale.exp())[None, :, None])
@@ -63,21 +66,28 @@ class InvertibleConvolution(nn.Module):
             rotation[:, 0] = -rotation[:, 0]
         self.weight = nn.Parameter(rotation)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        split = len(self.weight)
-        log_determinant = torch.linalg.slogdet(self.weight)[1] * (x.shape[1] // split) * mask.sum((1, 2))
-        return self._mix(self.weight, x) * mask, log_determinant
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        z = x @ spread(self.weight, x.shape[2]).T
+        return masked(z, mask), self.log_determinant(x.shape[2]) * frames(x, mask)
 
-    def inverse(self, z: Tensor, mask: Tensor) -> Tensor:
-        return self._mix(torch.linalg.inv(self.weight), z) * mask
+    def log_determinant(self, channels: int) -> Tensor:
+        """Of one frame."""
+        return torch.linalg.slogdet(self.weight)[1] * (channels // len(self.weight))
 
-    def _mix(self, weight: Tensor, x: Tensor) -> Tensor:
-        """Channel (h, g, s) of [2, C / split, split / 2] belongs to group g, as its member (h, s)."""
-        split = len(weight)
-        grouped = x.unflatten(1, (2, -1, split // 2)).transpose(2, 3).flatten(1, 2)  # [B, split, C / split, F]
-        with torch.autocast(x.device.type, enabled=False):  # the latent must be that of the map which is inverted
-            mixed = torch.einsum("os,bsgf->bogf", weight, grouped.to(weight.dtype))
-        return mixed.unflatten(1, (2, split // 2)).transpose(2, 3).flatten(1, 3)
+
+def spread(weight: Tensor, channels: int) -> Tensor:
+    """The matrix [C, C] that applies `weight` [split, split] to each group of channels.
+
+    Channel (h, g, s) of [2, C / split, split / 2] belongs to group g, as its member (h, s).
+    """
+    half = len(weight) // 2
+    groups = torch.eye(channels // len(weight), dtype=weight.dtype, device=weight.device)
+    return torch.einsum("abcd,gk->agbckd", weight.view(2, half, 2, half), groups).reshape(channels, channels)
+
+
+def frames(x: Tensor, mask: Tensor | None) -> Tensor:
+    """How many frames count, of each item: [B]."""
+    return x.new_full((len(x),), x.shape[1]) if mask is None else mask.sum((1, 2))
 
 
 class WaveNet(nn.Module):
@@ -85,32 +95,35 @@ class WaveNet(nn.Module):
 
     def __init__(self, c: GlowTTSConfig, speaker_channels: int):
         super().__init__()
-        hidden, kernel = c.decoder_hidden, c.decoder_kernel
-        self.hidden = hidden
+        hidden, last = c.decoder_hidden, c.decoder_layers - 1
         self.gates, self.outputs = nn.ModuleList(), nn.ModuleList()
         for layer in range(c.decoder_layers):
-            dilation = c.dilation_rate**layer
-            reach = (kernel - 1) * dilation // 2
-            self.gates.append(weight_norm(nn.Conv1d(hidden, 2 * hidden, kernel, dilation=dilation, padding=reach)))
-            last = layer == c.decoder_layers - 1
-            self.outputs.append(weight_norm(nn.Conv1d(hidden, hidden if last else 2 * hidden, 1)))
+            self.gates.append(
+                weight_norm(GateConvolution(hidden, 2 * hidden, c.decoder_kernel, c.dilation_rate**layer))
+            )
+            self.outputs.append(weight_norm(Convolution(hidden, hidden if layer == last else 2 * hidden)))
         self.speaker = (
-            weight_norm(nn.Conv1d(speaker_channels, 2 * hidden * c.decoder_layers, 1)) if speaker_channels else None
+            weight_norm(Convolution(speaker_channels, 2 * hidden * c.decoder_layers)) if speaker_channels else None
         )
-        self.dropout = nn.Dropout(c.decoder_dropout)
+        self.dropout = Dropout(c.decoder_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, speaker: Tensor | None) -> Tensor:
-        conditions = (
-            self.speaker(speaker).chunk(len(self.gates), 1) if self.speaker is not None else [0.0] * len(self.gates)
-        )
-        skipped = torch.zeros_like(x)
+    def forward(self, x: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
+        """x [B, F, C] -> [B, F, C], anything behind the ends"""
+        layers = len(self.gates)
+        conditions = self.speaker(speaker).chunk(layers, 2) if self.speaker is not None else [None] * layers
+        total = None
         for gate, output, condition in zip(self.gates, self.outputs, conditions):
-            a, b = (self.dropout(gate(x)) + condition).chunk(2, 1)
+            y = self.dropout(gate(x))
+            if condition is not None:
+                y = y + condition
+            a, b = y.chunk(2, 2)
             y = output(torch.tanh(a) * torch.sigmoid(b))
-            if y.shape[1] == 2 * self.hidden:
-                x = (x + y[:, : self.hidden]) * mask
-            skipped = skipped + y[:, -self.hidden :]
-        return skipped * mask
+            if y.shape[2] > x.shape[2]:
+                onward, y = y.chunk(2, 2)
+                x = x + onward if mask is None else torch.addcmul(x, onward, mask)
+            total = y if total is None else total + y
+        assert total is not None
+        return total
 
 
 class AffineCoupling(nn.Module):
@@ -120,32 +133,33 @@ class AffineCoupling(nn.Module):
         super().__init__()
         half = c.bands * c.squeeze // 2
         self.sigmoid_scale = c.sigmoid_scale
-        self.start = weight_norm(nn.Conv1d(half, c.decoder_hidden, 1))
+        self.start = weight_norm(Convolution(half, c.decoder_hidden))
         self.wavenet = WaveNet(c, speaker_channels)
-        self.end = nn.Conv1d(c.decoder_hidden, 2 * half, 1)
+        self.end = Convolution(c.decoder_hidden, 2 * half)
         zero_(self.end)
 
-    def _shift_and_scale(self, x: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
-        y = self.end(self.wavenet(self.start(x) * mask, mask, speaker)).float()
-        shift, log_scale = y.chunk(2, 1)
-        if self.sigmoid_scale:
-            log_scale = torch.log(1e-6 + torch.sigmoid(log_scale + 2))
-        return shift, log_scale
+    def _shift_and_scale(self, x: Tensor, mask: Tensor | None, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Both 0 behind the ends."""
+        y = self.end(self.wavenet(masked(self.start(x), mask), mask, speaker)).float()
+        if not self.sigmoid_scale:
+            shift, log_scale = masked(y, mask).chunk(2, 2)
+            return shift, log_scale
+        shift, scale = y.chunk(2, 2)
+        return masked(shift, mask), masked(torch.log(1e-6 + torch.sigmoid(scale + 2)), mask)
 
-    def forward(self, x: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
-        kept, changed = x.chunk(2, 1)
+    def forward(self, x: Tensor, mask: Tensor | None, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
+        kept, changed = x.chunk(2, 2)
         shift, log_scale = self._shift_and_scale(kept, mask, speaker)
-        z = torch.cat([kept, (shift + log_scale.exp() * changed) * mask], 1)
-        return z, (log_scale * mask).sum((1, 2))
+        return torch.cat([kept, torch.addcmul(shift, log_scale.exp(), changed)], 2), log_scale.sum((1, 2))
 
-    def inverse(self, z: Tensor, mask: Tensor, speaker: Tensor | None) -> Tensor:
-        kept, changed = z.chunk(2, 1)
+    def inverse(self, z: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
+        kept, changed = z.chunk(2, 2)
         shift, log_scale = self._shift_and_scale(kept, mask, speaker)
-        return torch.cat([kept, (changed - shift) * torch.exp(-log_scale) * mask], 1)
+        return torch.cat([kept, (changed - shift) * torch.exp(-log_scale)], 2)
 
 
-class FlowBlock(nn.Module):
-    """ActNorm, invertible convolution, affine coupling."""
+class FlowBlock(Keeping):
+    """ActNorm, invertible convolution, affine coupling. The first two are computed as one matrix and one shift."""
 
     def __init__(self, c: GlowTTSConfig, speaker_channels: int):
         super().__init__()
@@ -153,14 +167,32 @@ class FlowBlock(nn.Module):
         self.mix = InvertibleConvolution(c.split)
         self.coupling = AffineCoupling(c, speaker_channels)
 
-    def forward(self, x: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
-        x, from_norm = self.norm(x, mask)
-        x, from_mix = self.mix(x, mask)
-        x, from_coupling = self.coupling(x, mask, speaker)
-        return x, from_norm + from_mix + from_coupling
+    def forward(self, x: Tensor, mask: Tensor | None, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
+        with torch.autocast(x.device.type, enabled=False):  # the latent must be that of the map which is inverted
+            matrix, shift, added = self.kept(self._do, *self._maps())
+            x = masked(F.linear(x, matrix, shift), mask)
+        z, from_coupling = self.coupling(x, mask, speaker)
+        return z, added * frames(x, mask) + from_coupling
 
-    def inverse(self, z: Tensor, mask: Tensor, speaker: Tensor | None) -> Tensor:
-        return self.norm.inverse(self.mix.inverse(self.coupling.inverse(z, mask, speaker), mask), mask)
+    def inverse(self, z: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
+        z = self.coupling.inverse(z, mask, speaker)
+        with torch.autocast(z.device.type, enabled=False):
+            return masked(F.linear(z, *self.kept(self._undo, *self._maps())), mask)
+
+    def _maps(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.norm.log_scale, self.norm.bias, self.mix.weight
+
+    def _do(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Matrix [C, C] and shift [C] of ActNorm and convolution, and the log-determinant of one frame."""
+        log_scale, bias = self.norm.log_scale.view(-1), self.norm.bias.view(-1)
+        mix = spread(self.mix.weight, len(bias))
+        return mix * log_scale.exp(), mix @ bias, log_scale.sum() + self.mix.log_determinant(len(bias))
+
+    def _undo(self) -> tuple[Tensor, Tensor]:
+        """Matrix [C, C] and shift [C] that undo both."""
+        shrink = torch.exp(-self.norm.log_scale).view(-1)
+        inverse = spread(torch.linalg.inv(self.mix.weight), len(shrink))
+        return inverse * shrink[:, None], -self.norm.bias.view(-1) * shrink
 
 
 class FlowDecoder(nn.Module):
@@ -172,29 +204,37 @@ class FlowDecoder(nn.Module):
         speaker_channels = c.speaker_channels if c.speakers > 1 else 0
         self.blocks = nn.ModuleList(FlowBlock(c, speaker_channels) for _ in range(c.blocks))
 
-    def _flow(self) -> list[FlowBlock]:
-        return cast(list[FlowBlock], list(self.blocks))
-
     def forward(self, mel: Tensor, mask: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """mel [B, C, F], mask [B, 1, F] -> latent [B, C, F], log |det dz/dmel| [B]"""
-        x, short = squeeze(mel, mask, self.squeeze)
+        """mel [B, C, F], mask [B, 1, F], speaker [B, C', 1] -> latent [B, C, F], log |det dz/dmel| [B]"""
+        x, short, speaker = self._rows(mel, mask, speaker)
         log_determinant = x.new_zeros(len(x))
         for block in self._flow():
             x, added = block(x, short, speaker)
             log_determinant = log_determinant + added
-        return unsqueeze(x, short, self.squeeze)[0], log_determinant
+        return unsqueeze(x, self.squeeze), log_determinant
 
-    def inverse(self, z: Tensor, mask: Tensor, speaker: Tensor | None = None) -> Tensor:
-        """latent [B, C, F], mask [B, 1, F] -> mel [B, C, F]"""
-        x, short = squeeze(z, mask, self.squeeze)
+    def inverse(self, z: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
+        """latent [B, C, F], mask [B, 1, F] or None where every frame counts, speaker [B, C', 1] -> mel [B, C, F]"""
+        x, short, speaker = self._rows(z, mask, speaker)
         for block in reversed(self._flow()):
             x = block.inverse(x, short, speaker)
-        return unsqueeze(x, short, self.squeeze)[0]
+        return unsqueeze(x, self.squeeze)
 
     @torch.no_grad()
     def initialise(self, mel: Tensor, mask: Tensor, speaker: Tensor | None = None) -> None:
         """Data-dependent initialisation: each ActNorm in turn normalises what reaches it from this batch."""
-        x, short = squeeze(mel, mask, self.squeeze)
+        x, short, speaker = self._rows(mel, mask, speaker)
         for block in self._flow():
-            block.norm.initialise(x, short)
+            block.norm.initialise(x, cast(Tensor, short))
             x = block(x, short, speaker)[0]
+
+    def _flow(self) -> list[FlowBlock]:
+        return cast(list[FlowBlock], list(self.blocks))
+
+    def _rows(
+        self, x: Tensor, mask: Tensor | None, speaker: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Squeezed frames [B, F, C], 0 behind the ends; their mask [B, F, 1]; speaker [B, 1, C']."""
+        short = None if mask is None else mask[:, :, self.squeeze - 1 :: self.squeeze].transpose(1, 2)
+        speaker = None if speaker is None else speaker.transpose(1, 2)
+        return masked(squeeze(x, self.squeeze), short), short, speaker

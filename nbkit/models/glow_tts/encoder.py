@@ -1,4 +1,7 @@
-"""Text to prior: prenet, self-attention with relative positions, duration predictor."""
+"""Text to prior: prenet, self-attention with relative positions, duration predictor.
+
+Inside, tokens lie in rows: [B, T, C], mask [B, T, 1].
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nbkit.models.glow_tts.config import GlowTTSConfig
+from nbkit.models.glow_tts.layers import Convolution, Dropout
 
 
 def sequence_mask(lengths: Tensor, size: int) -> Tensor:
@@ -23,7 +27,7 @@ def zero_(layer: nn.Module) -> None:
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of [B, C, T]."""
+    """Layer normalisation over the channels of [B, T, C]."""
 
     def __init__(self, channels: int, eps: float = 1e-4):
         super().__init__()
@@ -32,7 +36,7 @@ class ChannelNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x.transpose(1, 2), self.gamma.shape, self.gamma, self.beta, self.eps).transpose(1, 2)
+        return F.layer_norm(x, self.gamma.shape, self.gamma, self.beta, self.eps)
 
 
 class Prenet(nn.Module):
@@ -40,12 +44,10 @@ class Prenet(nn.Module):
 
     def __init__(self, channels: int, dropout: float, kernel: int = 5, layers: int = 3):
         super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel, padding=kernel // 2) for _ in range(layers)
-        )
+        self.convolutions = nn.ModuleList(Convolution(channels, channels, kernel) for _ in range(layers))
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Conv1d(channels, channels, 1)
+        self.dropout = Dropout(dropout)
+        self.projection = Convolution(channels, channels)
         zero_(self.projection)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -64,32 +66,32 @@ class RelativeAttention(nn.Module):
     def __init__(self, channels: int, heads: int, window: int, dropout: float):
         super().__init__()
         self.heads, self.window = heads, window
-        self.query, self.key, self.value, self.output = (nn.Conv1d(channels, channels, 1) for _ in range(4))
+        self.query, self.key, self.value, self.output = (Convolution(channels, channels) for _ in range(4))
         for projection in (self.query, self.key, self.value):
             nn.init.xavier_uniform_(projection.weight)
         width = channels // heads
         self.relative_key = nn.Parameter(torch.randn(2 * window + 1, width) * width**-0.5)
         self.relative_value = nn.Parameter(torch.randn(2 * window + 1, width) * width**-0.5)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, C, T], mask [B, 1, T] -> [B, C, T]"""
+        """x [B, T, C], mask [B, T, 1] -> [B, T, C]"""
         weights = self.dropout(self.weights(x, mask))
         value = self._split(self.value(x))
         joined = weights @ value + self._band(weights) @ self.relative_value.to(weights.dtype)
-        return self.output(joined.transpose(2, 3).reshape(x.shape))
+        return self.output(joined.transpose(1, 2).reshape(x.shape))
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """The attention of each token to each other: [B, H, T, T], rows sum to 1."""
         query, key = self._split(self.query(x)), self._split(self.key(x))
         query = query / math.sqrt(query.shape[-1])
         scores = query @ key.transpose(2, 3) + self._spread(query @ self.relative_key.to(query.dtype).T)
-        both = (mask.unsqueeze(2) * mask.unsqueeze(3)) == 0
+        both = (mask * mask.transpose(1, 2)).unsqueeze(1) == 0
         return scores.masked_fill(both, -1e4).softmax(-1)
 
     def _split(self, x: Tensor) -> Tensor:
-        """[B, C, T] -> [B, H, T, C / H]"""
-        return x.unflatten(1, (self.heads, -1)).transpose(2, 3)
+        """[B, T, C] -> [B, H, T, C / H]"""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def _distances(self, tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Index into the 2 * window + 1 distances for each pair of tokens, and whether the pair lies in the window."""
@@ -114,9 +116,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden: int, kernel: int, dropout: float):
         super().__init__()
-        self.inner = nn.Conv1d(channels, hidden, kernel, padding=kernel // 2)
-        self.outer = nn.Conv1d(hidden, channels, kernel, padding=kernel // 2)
-        self.dropout = nn.Dropout(dropout)
+        self.inner = Convolution(channels, hidden, kernel)
+        self.outer = Convolution(hidden, channels, kernel)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = self.dropout(F.relu(self.inner(x * mask)))
@@ -132,7 +134,7 @@ class EncoderLayer(nn.Module):
         self.attention_norm = ChannelNorm(c.hidden)
         self.feed_forward = FeedForward(c.hidden, c.filter, c.kernel, c.encoder_dropout)
         self.feed_forward_norm = ChannelNorm(c.hidden)
-        self.dropout = nn.Dropout(c.encoder_dropout)
+        self.dropout = Dropout(c.encoder_dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = x * mask
@@ -148,18 +150,16 @@ class DurationPredictor(nn.Module):
 
     def __init__(self, channels: int, hidden: int, kernel: int, dropout: float):
         super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, hidden, kernel, padding=kernel // 2) for width in (channels, hidden)
-        )
+        self.convolutions = nn.ModuleList(Convolution(width, hidden, kernel) for width in (channels, hidden))
         self.norms = nn.ModuleList(ChannelNorm(hidden) for _ in range(2))
-        self.projection = nn.Conv1d(hidden, 1, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.projection = Convolution(hidden, 1)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, C, T], mask [B, 1, T] -> [B, T] natural log of frames"""
+        """x [B, T, C], mask [B, T, 1] -> [B, T] natural log of frames"""
         for convolution, norm in zip(self.convolutions, self.norms):
             x = self.dropout(norm(F.relu(convolution(x * mask))))
-        return (self.projection(x * mask) * mask).squeeze(1)
+        return (self.projection(x * mask) * mask).squeeze(2)
 
 
 class TextEncoder(nn.Module):
@@ -172,14 +172,14 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.embedding.weight, 0.0, c.hidden**-0.5)
         self.prenet = Prenet(c.hidden, c.prenet_dropout) if c.prenet else None
         self.layers = nn.ModuleList(EncoderLayer(c) for _ in range(c.encoder_layers))
-        self.mean = nn.Conv1d(c.hidden, c.bands, 1)
-        self.log_sigma = None if c.mean_only else nn.Conv1d(c.hidden, c.bands, 1)
+        self.mean = Convolution(c.hidden, c.bands)
+        self.log_sigma = None if c.mean_only else Convolution(c.hidden, c.bands)
         speaker = c.speaker_channels if c.speakers > 1 else 0
         self.duration = DurationPredictor(c.hidden + speaker, c.duration_filter, c.kernel, c.encoder_dropout)
 
     def hidden(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """tokens [B, T], mask [B, 1, T] -> [B, C, T]"""
-        x = (self.embedding(tokens) * self.scale).transpose(1, 2) * mask
+        """tokens [B, T], mask [B, T, 1] -> [B, T, C]"""
+        x = self.embedding(tokens) * self.scale * mask
         if self.prenet is not None:
             x = self.prenet(x, mask)
         for layer in self.layers:
@@ -188,10 +188,13 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """tokens [B, T], mask [B, 1, T], speaker [B, C', 1] -> mean, log_sigma [B, C, T], log durations [B, T]"""
+        mask = mask.transpose(1, 2)
         x = self.hidden(tokens, mask)
-        mean = (self.mean(x) * mask).float()
-        log_sigma = torch.zeros_like(mean) if self.log_sigma is None else (self.log_sigma(x) * mask).float()
+        mean = (self.mean(x) * mask).float().transpose(1, 2)
+        log_sigma = torch.zeros_like(mean)
+        if self.log_sigma is not None:
+            log_sigma = (self.log_sigma(x) * mask).float().transpose(1, 2)
         detached = x.detach()
         if speaker is not None:
-            detached = torch.cat([detached, speaker.expand(-1, -1, x.shape[2])], 1)
+            detached = torch.cat([detached, speaker.transpose(1, 2).expand(-1, x.shape[1], -1)], 2)
         return mean, log_sigma, self.duration(detached, mask).float()

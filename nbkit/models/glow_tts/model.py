@@ -153,7 +153,8 @@ class GlowTTS(nn.Module):
         z_mean, z_sigma = mean.gather(2, holder), log_sigma.gather(2, holder).exp()
         noise = torch.randn(z_mean.shape[2], z_mean.shape[1], generator=generator).T.to(z_mean.device)
         z = (z_mean + z_sigma * noise * noise_scale) * frame_mask
-        return Synthesis(self.decoder.inverse(z, frame_mask, speaker), frame_lengths, durations)
+        mel = self.decoder.inverse(z, None if len(z) == 1 else frame_mask, speaker)  # alone, every frame counts
+        return Synthesis(mel, frame_lengths, durations)
 
     def _hold(self, durations: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The token of each frame [B, F], the last token behind its end, and the mask [B, 1, F]."""

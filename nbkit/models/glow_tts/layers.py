@@ -1,0 +1,112 @@
+"""Layers over [B, F, C]: frames or tokens in rows, the channels of each side by side in memory.
+
+Matrix products and the convolutions of oneDNN and cuDNN read this as it lies; [B, C, F] they copy into it first.
+Parameters have the names and shapes of torch's own layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Keeping(nn.Module):
+    """A module that keeps what follows from its weights while it only speaks: in eval mode, without gradients.
+
+    The version of a parameter tells most changes, but not those of a fused optimiser; so a pass with gradients and
+    every call of train() or eval() forget.
+    """
+
+    def __init__(self, *arguments: Any, **fields: Any):
+        super().__init__(*arguments, **fields)
+        self._kept: dict[str, tuple[Any, Any]] = {}
+
+    def train(self, mode: bool = True):
+        self._kept.clear()
+        return super().train(mode)
+
+    def kept(self, compute: Callable[[], Any], *parameters: Tensor) -> Any:
+        """compute(), which is a function of `parameters`, or what it gave while they were the same."""
+        if torch.is_grad_enabled() or self.training or any(p.is_inference() for p in parameters):
+            self._kept.clear()
+            return compute()
+        name, state = compute.__name__, [(p.data_ptr(), p._version, p.dtype) for p in parameters]
+        if name not in self._kept or self._kept[name][0] != state:
+            self._kept[name] = state, compute()
+        return self._kept[name][1]
+
+
+class Convolution(Keeping, nn.Conv1d):
+    """torch's Conv1d with stride 1, "same" padding and odd kernels, from [B, F, C] to [B, F, C']."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1):
+        super().__init__(inputs, outputs, kernel, dilation=dilation, padding=(kernel - 1) * dilation // 2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.kept(self._laid_out, *self.parameters())
+        if self.kernel_size == (1,):
+            return F.linear(input, weight, self.bias)
+        # as an image of one row, since conv1d would first copy it to [B, C, F]
+        image, reach = input.transpose(1, 2).unsqueeze(2), self.kernel_size[0] // 2 * self.dilation[0]
+        y = F.conv2d(image, weight, self.bias, padding=(0, reach), dilation=(1, self.dilation[0]))
+        return y.squeeze(2).transpose(1, 2)
+
+    def _laid_out(self) -> Tensor:
+        """The weight, weight norm applied, as linear or conv2d wants it."""
+        if self.kernel_size == (1,):
+            return self.weight.squeeze(2)
+        return self.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+class GateConvolution(Convolution):
+    """A Convolution that speaks quicker: four frames of one item from 8 products a channel pair instead of 20.
+
+    Source: Winograd's minimal filtering F(4, 5), as in Lavin and Gray 2015, arXiv 1509.09308. It rounds to about 2e-6
+    of the greatest value. Tried only where the frames of one item stay in the cache, on a CPU without gradients: a
+    batch in training is bound by memory, and gains nothing.
+    """
+
+    _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # and infinity: where the polynomials are evaluated
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = input
+        alone = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
+        fits = self.kernel_size == (5,) and self.dilation == (1,)
+        if not (alone and fits) or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        weight, into, out_of = self.kept(self._transform, *self.parameters())
+        frames, channels, tiles = x.shape[1], x.shape[2], -(-x.shape[1] // 4)
+        padded = F.pad(x[0], (0, 0, 2, 2 + 4 * tiles - frames))
+        windows = padded.as_strided((8, tiles, channels), (channels, 4 * channels, 1))  # of 8 frames, 4 apart
+        products = torch.bmm((into @ windows.reshape(8, -1)).view(8, tiles, channels), weight)
+        y = (out_of @ products.view(8, -1)).view(4, tiles, -1).transpose(0, 1).reshape(1, 4 * tiles, -1)[:, :frames]
+        return y if self.bias is None else y + self.bias
+
+    def _transform(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The weight at the 8 points [8, C, C'], and the maps of a window to the points and back, [8, 8] and [4, 8]."""
+        points = torch.tensor(self._POINTS, dtype=torch.float64)
+
+        def powers(count: int) -> Tensor:
+            infinity = torch.zeros(1, count, dtype=torch.float64)
+            infinity[0, -1] = 1
+            return torch.cat([points[:, None] ** torch.arange(count), infinity])
+
+        weight = torch.einsum("pk,ock->pco", powers(5), self.weight.double()).float().contiguous()
+        return weight, torch.linalg.inv(powers(8)).T.float().contiguous(), powers(4).T.float().contiguous()
+
+
+class Dropout(nn.Dropout):
+    """torch's Dropout; on the CPU 16 random bits decide on a value, a fifth of the time of torch's own draw."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = input
+        if not self.training or self.p == 0 or x.device.type != "cpu":
+            return F.dropout(x, self.p, self.training)
+        level = round(self.p * 2**16)
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        dropped = words.view(torch.int16)[: x.numel()].view(x.shape) < level - 2**15
+        return x.masked_fill(dropped, 0).mul_(2**16 / (2**16 - level))
