@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from nbkit.views import style
 from nbkit.views.page import render
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox
 
 
 @dataclass(frozen=True)
@@ -60,3 +65,22 @@ def table(words: Sequence[Word], heads: Sequence[str]) -> Reading:
         if len(word.steps) != len(heads):
             raise ValueError(f"a reading wants {len(heads)} steps ({', '.join(heads)}), got {word.steps!r}; fill it up")
     return Reading(tuple(words), tuple(heads))
+
+
+def ask(text: str, answer: Callable[[str], Reading]) -> VBox:
+    """A field to type a sentence into; the kernel answers below it, a ValueError with its words."""
+    import ipywidgets as widgets
+
+    def answered(typed: str) -> str:
+        try:
+            return answer(typed)._repr_html_()
+        except ValueError as error:
+            return html.escape(str(error))
+
+    def show(change: dict[str, Any]) -> None:
+        shown.value = answered(change["new"])
+
+    field = widgets.Text(value=text, continuous_update=False, layout=widgets.Layout(width="100%"))
+    shown = widgets.HTML(answered(text))
+    field.observe(show, "value")
+    return widgets.VBox([field, shown])
