@@ -85,4 +85,4 @@ def _marks(piece: Piece) -> list[Piece]:
     return [Piece(".", piece.start, piece.end)] * 3 if piece.symbol == "…" else [piece]
 
 
-text.FRONT_ENDS[Arpabet.name] = Arpabet  # pyright: ignore[reportArgumentType]  (text cannot import what needs it)
+text.FRONT_ENDS[Arpabet.name] = Arpabet  # text cannot import what needs it

@@ -247,7 +247,7 @@ class Phones(FrontEnd):
         return [Piece(label, i, i + 1) for i, label in enumerate(labels)]
 
 
-FRONT_ENDS = {kind.name: kind for kind in (Jamo, Letters, Phones)}
+FRONT_ENDS: dict[str, type[FrontEnd]] = {kind.name: kind for kind in (Jamo, Letters, Phones)}
 BY_LANGUAGE = {"ko": "jamo", "jje": "jamo", "en": "letters"}
 """Language of a data set to the front end that reads its texts when nobody asks for another."""
 

@@ -46,6 +46,10 @@ def test_phones_stand_for_their_word_and_marks_for_themselves():
     assert not read.dropped
 
 
+def test_numbers_and_abbreviations_are_read_first():
+    assert READER.encode("Dr. Lee paid $2.").symbols == READER.encode("doctor Lee paid two dollars.").symbols
+
+
 def test_a_word_that_espeak_cannot_say_is_spelled():
     word = "abc" * 20  # longer than eSpeak says whole
     assert arpabet.pronounced(word) == ()
@@ -55,7 +59,7 @@ def test_a_word_that_espeak_cannot_say_is_spelled():
 def test_what_has_no_symbol_is_named():
     with pytest.raises(TextError, match=r"'arpabet' cannot read '\"' \(U\+0022\), '한'"):
         READER.encode('a "한')
-    assert READER.unknown("a _ b") == ["_"]  # the pad is no character
+    assert READER.unknown('"no 한 한"') == ['"', "한"]
 
 
 def test_labels_and_a_table_that_was_kept():

@@ -52,6 +52,14 @@ def test_learning_makes_new_points_likelier_than_a_bell_does():
     assert flows.log_likelihood(again, fresh) == flows.log_likelihood(flow, fresh)
 
 
+def test_frames_are_squeezed_as_the_picture_shows():
+    flow = flows.small_flow(6, 1, seed=0)
+    x = torch.arange(12.0).reshape(2, 6)
+    frames, _ = flows._as_frames(flow, x)
+    assert frames[0, :, 0].tolist() == [0, 1, 2]  # the first frame's bands are the lower half
+    assert flows._as_numbers(flow, frames).tolist() == x.tolist()
+
+
 def test_two_blocks_reach_every_channel():
     reach = flows.reach(channels=16, blocks=2, seed=0)
     ways = {title: (size > 1e-6).mean() for title, size in reach.items()}
