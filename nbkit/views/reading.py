@@ -49,7 +49,11 @@ class Reading:
             }
             for word in self.words
         ]
-        return render("reading.html", words=shown, heads=[self.heads[0], "rules", *self.heads[1:], "symbols"])
+        written = "".join(step["text"] for word in shown for step in word["steps"])
+        font = style.font_face(written + "".join(symbol for word in shown for symbol, _ in word["symbols"]))
+        return render(
+            "reading.html", font=font, words=shown, heads=[self.heads[0], "rules", *self.heads[1:], "symbols"]
+        )
 
     def __repr__(self) -> str:
         lines = [" | ".join(self.heads) + " | rules | symbols"]

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from nbkit.base.record import Record
-from nbkit.data.speech import SpeechError
+from nbkit.data import text
+from nbkit.data.speech import SpeechError, TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import config as sizes
 from nbkit.tasks import voices
@@ -64,6 +65,17 @@ def test_bad_text_is_named(nano):
         voice.speak("안녕", speaker="nobody")
     with pytest.raises(FileNotFoundError, match=rf"got no-such-run; runs: {run.name}"):
         voices.open_voice("no-such-run")
+
+
+def test_a_voice_keeps_how_it_reads(nano):
+    """Read as pronounced in training, in the checkpoint and in the export."""
+    task, result, run = train(config(pronounce=True))
+    said = task.reader.read("같이 3명").symbols
+    assert said == TokenReader(text.front_end("jamo")).read("가치 세 명").symbols
+    exported = task.export(result, run.folder)
+    for source in (run.name, exported):
+        assert voices.open_voice(source).reader.read("같이 3명").symbols == said
+    assert train(config())[2].folder != run.folder
 
 
 def test_a_child_outlives_its_parent(nano):
