@@ -276,6 +276,8 @@ def words_of(spans: np.ndarray, words: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def _kind(name: str) -> type[FrontEnd]:
+    from nbkit.data import arpabet  # noqa: F401  it enters itself, and cannot before this module is there
+
     if name not in FRONT_ENDS:
         raise TextError(f"wanted a front end among {', '.join(FRONT_ENDS)}, got {name!r}")
     return FRONT_ENDS[name]

@@ -250,7 +250,7 @@ def test_an_old_list_of_symbols_is_read_with_its_own_ids() -> None:
 def test_what_cannot_be_reproduced_is_refused() -> None:
     kept = JAMO.as_dict()
     for changed, reason in (
-        ({"name": "morse"}, "wanted a front end among jamo, letters, phones, got 'morse'"),
+        ({"name": "morse"}, "wanted a front end among jamo, letters, phones, arpabet, got 'morse'"),
         ({"version": "1-" + JAMO.version[2:]}, "use the nbkit that made it"),
         ({"symbols": kept["symbols"][::-1]}, "use the nbkit that made it"),
         ({"version": ""}, "use the nbkit that made it"),
