@@ -14,6 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def is_alone(x: Tensor) -> bool:
+    """Is it one item [1, F, C] that is only spoken, in fp32 on the CPU? Then its frames stay in the cache."""
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return len(x) == 1 and plain and not torch.is_grad_enabled()
+
+
 class Keeping(nn.Module):
     """A module that keeps what follows from its weights while it only speaks: in eval mode, without gradients.
 
@@ -50,9 +56,16 @@ class Convolution(Keeping, nn.Conv1d):
         weight = self.kept(self._laid_out, *self.parameters())
         if self.kernel_size == (1,):
             return F.linear(input, weight, self.bias)
+        frames, inputs, (kernel,), (dilation,) = input.shape[1], input.shape[2], self.kernel_size, self.dilation
+        if (
+            is_alone(input) and dilation == 1
+        ):  # oneDNN would spend longer on laying out the weight than on so few frames
+            padded = F.pad(input[0], (0, 0, kernel // 2, kernel // 2))
+            windows = padded.as_strided((frames, kernel * inputs), (inputs, 1))
+            return F.linear(windows, weight.permute(0, 2, 3, 1).flatten(1), self.bias)[None]
         # as an image of one row, since conv1d would first copy it to [B, C, F]
-        image, reach = input.transpose(1, 2).unsqueeze(2), self.kernel_size[0] // 2 * self.dilation[0]
-        y = F.conv2d(image, weight, self.bias, padding=(0, reach), dilation=(1, self.dilation[0]))
+        image = input.transpose(1, 2).unsqueeze(2)
+        y = F.conv2d(image, weight, self.bias, padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
         return y.squeeze(2).transpose(1, 2)
 
     def _laid_out(self) -> Tensor:
@@ -74,17 +87,16 @@ class GateConvolution(Convolution):
 
     def forward(self, input: Tensor) -> Tensor:
         x = input
-        alone = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
-        fits = self.kernel_size == (5,) and self.dilation == (1,)
-        if not (alone and fits) or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        if not is_alone(x) or self.kernel_size != (5,) or self.dilation != (1,):
             return super().forward(x)
         weight, into, out_of = self.kept(self._transform, *self.parameters())
         frames, channels, tiles = x.shape[1], x.shape[2], -(-x.shape[1] // 4)
         padded = F.pad(x[0], (0, 0, 2, 2 + 4 * tiles - frames))
         windows = padded.as_strided((8, tiles, channels), (channels, 4 * channels, 1))  # of 8 frames, 4 apart
         products = torch.bmm((into @ windows.reshape(8, -1)).view(8, tiles, channels), weight)
-        y = (out_of @ products.view(8, -1)).view(4, tiles, -1).transpose(0, 1).reshape(1, 4 * tiles, -1)[:, :frames]
-        return y if self.bias is None else y + self.bias
+        if self.bias is not None:
+            products[1] += self.bias  # what is added at the point 1 comes out in each of the four frames
+        return (out_of @ products.view(8, -1)).view(4, tiles, -1).transpose(0, 1).reshape(1, 4 * tiles, -1)[:, :frames]
 
     def _transform(self) -> tuple[Tensor, Tensor, Tensor]:
         """The weight at the 8 points [8, C, C'], and the maps of a window to the points and back, [8, 8] and [4, 8]."""

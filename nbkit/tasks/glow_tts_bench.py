@@ -1,0 +1,245 @@
+"""What a training step and a second of speech cost, and what each change to them bought.
+
+    python -m nbkit.tasks.glow_tts_bench training      also with --bf16
+    python -m nbkit.tasks.glow_tts_bench speaking
+
+The model has no switches: here each change is taken back by putting the plain way, that of the authors' code, in its
+place. All rows are measured in turns, so that whatever else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nbkit.data import audio, manifest, speech, text
+from nbkit.data.audio import MelSpec
+from nbkit.data.speech import Batch, FeatureArchive, TokenReader
+from nbkit.models import glow_tts
+from nbkit.models.glow_tts import decoder, layers
+
+Ways = dict[str, Callable[[], object]]
+CLIPS, SECONDS = 256, 10
+
+
+def main(words: list[str] | None = None) -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description="Measure a training step, or synthesis on one thread.")
+    parser.add_argument("what", choices=("training", "speaking"))
+    parser.add_argument("--threads", type=int, default=2, help="of training")
+    parser.add_argument("--size", default="paper", choices=tuple(glow_tts.SIZES))
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true", help="two rows more, with autocast")
+    given = parser.parse_args(words)
+    if given.what == "speaking":
+        torch.set_num_threads(1)
+        table("synthesis, one thread", speaking(given.size), max(given.rounds, 9), SECONDS)
+        return
+    torch.set_num_threads(given.threads)
+    table(f"training step, {given.threads} threads", training(given.size, given.batch_size, given.bf16), given.rounds)
+
+
+def table(title: str, ways: Ways, rounds: int, seconds: float | None = None) -> None:
+    """Print median and least time of each way, and how many times as fast as the first it is by either."""
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    next(iter(ways.values()))()  # makes room in memory and is not counted
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            took[name].append(time.perf_counter() - began)
+    print(f"{title:44} median s   least s   times as fast" + ("   real-time factor" if seconds else ""))
+    first = next(iter(took.values()))
+    for name, times in took.items():
+        median, least = float(np.median(times)), min(times)
+        print(
+            f"{name:44} {median:8.3f} {least:9.3f} {np.median(first) / median:9.2f} {min(first) / least:5.2f}"
+            + (f"{median / seconds:19.4f}" if seconds else "")
+        )
+
+
+def plain_convolution(self: layers.Convolution, input: Tensor) -> Tensor:
+    """torch's conv1d, over [B, C, F]."""
+    y = F.conv1d(input.transpose(1, 2), self.weight, self.bias, 1, self.padding, self.dilation)
+    return y.transpose(1, 2)
+
+
+def plain_dropout(self: layers.Dropout, input: Tensor) -> Tensor:
+    return F.dropout(input, self.p, self.training)
+
+
+def plain_block(self: decoder.FlowBlock, x: Tensor, mask: Any, speaker: Any) -> tuple[Tensor, Tensor]:
+    """ActNorm and convolution one after the other, the convolution over groups of channels."""
+    x, first = self.norm(x, mask)
+    mixed = _mixed(self.mix.weight, x) * mask
+    second = self.mix.log_determinant(x.shape[2]) * mask.sum((1, 2))
+    x, third = self.coupling(mixed, mask, speaker)
+    return x, first + second + third
+
+
+def plain_inverse(self: decoder.FlowBlock, z: Tensor, mask: Any, speaker: Any) -> Tensor:
+    x = _mixed(torch.linalg.inv(self.mix.weight), self.coupling.inverse(z, mask, speaker))
+    return decoder.masked((x - self.norm.bias.view(-1)) * torch.exp(-self.norm.log_scale).view(-1), mask)
+
+
+def _mixed(weight: Tensor, x: Tensor) -> Tensor:
+    half = len(weight) // 2
+    grouped = x.unflatten(2, (2, -1, half))
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.einsum("aspq,bfpgq->bfags", weight.view(2, half, 2, half), grouped).flatten(2)
+
+
+def plain_kept(self: layers.Keeping, compute: Callable[[], Any], *parameters: Tensor) -> Any:
+    return compute()
+
+
+def _always_masked(inverse: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def masked(self: decoder.FlowDecoder, z: Tensor, mask: Any, speaker: Any = None) -> Tensor:
+        return inverse(self, z, z.new_ones(len(z), 1, z.shape[2]) if mask is None else mask, speaker)
+
+    return masked
+
+
+PLAIN: dict[str, list[tuple[type, str, Any]]] = {
+    "channels side by side": [(layers.Convolution, "forward", plain_convolution)],
+    "dropout from bits": [(layers.Dropout, "forward", plain_dropout)],
+    "one matrix for two maps": [(decoder.FlowBlock, "forward", plain_block)],
+}
+PLAIN_SPEECH: dict[str, list[tuple[type, str, Any]]] = {
+    "channels side by side": [(layers.Convolution, "forward", plain_convolution)],
+    "kept weights and inverse": [
+        (layers.Keeping, "kept", plain_kept),
+        (decoder.FlowBlock, "inverse", plain_inverse),
+    ],
+    "four frames from eight products": [
+        (layers.GateConvolution, "forward", lambda self, x: layers.Convolution.forward(self, x))
+    ],
+    "no mask": [(decoder.FlowDecoder, "inverse", _always_masked(decoder.FlowDecoder.inverse))],
+}
+
+
+@contextlib.contextmanager
+def taken_back(changes: dict[str, list[tuple[type, str, Any]]], but: tuple[str, ...] = ()) -> Iterator[None]:
+    """With the plain way in the place of each change but those named."""
+    patches = [patch for name, some in changes.items() if name not in but for patch in some]
+    ours = [(owner, name, owner.__dict__[name]) for owner, name, _ in patches]
+    try:
+        for owner, name, plain in patches:
+            setattr(owner, name, plain)
+        yield
+    finally:
+        for owner, name, way in ours:
+            setattr(owner, name, way)
+
+
+def training(size: str, batch_size: int, bf16: bool) -> Ways:
+    """One step on a batch of middling length, drawn at random and from buckets."""
+    rows, features, reader = clips()
+    lengths = np.array([row.frames for row in rows])
+    orders = {
+        "random": np.random.default_rng(1).permutation(len(rows)).reshape(-1, batch_size),
+        "bucketed": speech.epoch_order(lengths, batch_size, seed=0, epoch=0),
+    }
+    batches = {name: _middling(order, lengths, rows, features, name) for name, order in orders.items()}
+    torch.manual_seed(0)
+    model = glow_tts.GlowTTS(glow_tts.sized(size, vocabulary=len(reader.symbols)))
+    model.initialise(batches["random"].mel, batches["random"].frame_lengths)
+    adams = {
+        fused: torch.optim.Adam(model.parameters(), 1e-5, (0.9, 0.98), 1e-9, fused=fused) for fused in (False, True)
+    }
+
+    def way(order: str = "random", changes: tuple[str, ...] = (), fused: bool = False, half: bool = False):
+        with taken_back(PLAIN, changes):
+            step(model.train(), adams[fused], batches[order], half)
+
+    every = tuple(PLAIN)
+    ways: Ways = {"plain, random batches": way, "bucketed batches": functools.partial(way, "bucketed")}
+    ways |= {name: functools.partial(way, changes=(name,)) for name in every}
+    ways["fused Adam"] = functools.partial(way, fused=True)
+    ways["all, random batches"] = functools.partial(way, "random", every, True)
+    ways["all"] = functools.partial(way, "bucketed", every, True)
+    if bf16:
+        ways["plain, random batches, bf16"] = functools.partial(way, half=True)
+        ways["all, bf16"] = functools.partial(way, "bucketed", every, True, True)
+    return ways
+
+
+def clips() -> tuple[list[speech.Example], FeatureArchive, TokenReader]:
+    """256 clips drawn with replacement from the 24 of ljspeech_sample."""
+    dataset = manifest.open_dataset("ljspeech_sample", 0)
+    features = FeatureArchive(dataset.name, MelSpec())
+    features.extract([row.audio for row in dataset.rows])
+    reader = TokenReader(text.front_end("letters", dataset.language))
+    found = [e for split in ("train", "validation") for e in speech.examples(dataset, split, reader, features)]
+    return [found[i] for i in np.random.default_rng(0).integers(0, len(found), CLIPS)], features, reader
+
+
+def _middling(order: np.ndarray, lengths: np.ndarray, rows: list, features: FeatureArchive, name: str) -> Batch:
+    """The batch whose padded length is nearest to the mean of the epoch, since the time of a step grows with it."""
+    padded = lengths[order].max(1)
+    chosen = order[np.argmin(np.abs(padded - padded.mean()))]
+    began = time.perf_counter()
+    batch = speech.collate(chosen, rows, features)
+    cached = time.perf_counter() - began
+    began = time.perf_counter()
+    for i in chosen:
+        audio.log_mel(audio.load(rows[i].row.audio, features.spec.rate, resample=True), features.spec)
+    fresh = time.perf_counter() - began
+    padding = 1 - lengths[order].sum() / (padded * order.shape[1]).sum()
+    print(
+        f"{name:9} batches: {padding:.0%} of an epoch's frames are padding; measured on {len(chosen)} x "
+        f"{padded.mean():.0f} frames; features from the archive {1000 * cached:.0f} ms, anew {1000 * fresh:.0f} ms"
+    )
+    return Batch(*(torch.as_tensor(array) for array in batch))
+
+
+def step(model: glow_tts.GlowTTS, adam: torch.optim.Optimizer, batch: Batch, half: bool) -> float:
+    """What the loop does in a step."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        out = model(batch.tokens, batch.token_lengths, batch.mel, batch.frame_lengths)
+    elements = int(out.frame_lengths.sum()) * model.config.bands
+    loss = out.negative_log_likelihood() / elements + out.duration_error() / out.token_lengths.sum()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), float("inf"))
+    torch.nn.utils.clip_grad_value_(model.parameters(), 5.0)
+    adam.step()
+    adam.zero_grad(set_to_none=True)
+    return loss.item()
+
+
+def speaking(size: str) -> Ways:
+    """Ten seconds of speech by an untrained model, whose rhythm is stretched to that length."""
+    torch.manual_seed(0)
+    model = glow_tts.GlowTTS(glow_tts.sized(size, vocabulary=148)).eval()
+    tokens, spec = torch.randint(1, 148, (1, 150)), MelSpec()
+    wanted = SECONDS * spec.rate / spec.hop
+    generator = torch.Generator()
+
+    @torch.inference_mode()
+    def way(changes: tuple[str, ...] = (), scale: float = 1.0) -> int:
+        with taken_back(PLAIN_SPEECH, changes):
+            how: dict[str, Any] = dict(generator=generator.manual_seed(0), length_scale=scale)
+            return int(model.synthesise(tokens, torch.tensor([150]), **how).frame_lengths)
+
+    scales = np.linspace(1, 10, 50)
+    scale = float(scales[np.argmin([abs(way(tuple(PLAIN_SPEECH), s) - wanted) for s in scales])])
+    print(f"{way((), scale) * spec.hop / spec.rate:.2f} s of speech")
+    every = tuple(PLAIN_SPEECH)
+    ways: Ways = {"plain": functools.partial(way, (), scale)}
+    ways |= {name: functools.partial(way, (name,), scale) for name in every}
+    ways["all"] = functools.partial(way, every, scale)
+    return ways
+
+
+if __name__ == "__main__":
+    main()
