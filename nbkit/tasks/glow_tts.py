@@ -155,7 +155,7 @@ class GlowTTSTask:
             return {"model": glow_tts.GlowTTS(self.model_config)}
 
     def optimizations(self, modules: Modules) -> dict[str, Optimization]:
-        adam = torch.optim.Adam(modules["model"].parameters(), betas=(0.9, 0.98), eps=1e-9)
+        adam = torch.optim.Adam(modules["model"].parameters(), betas=(0.9, 0.98), eps=1e-9, fused=True)
         rate = warmup_inverse_square_root(self.config.learning_rate, self.config.warmup_steps)
         return {"adam": Optimization(adam, rate, clip_value=self.config.clip_value or float("inf"))}
 
