@@ -25,7 +25,8 @@ def plane(clouds: Mapping[str, np.ndarray]) -> list[Axes]:
         for radius in (1, 2):
             turn = np.linspace(0, 2 * np.pi, 200)
             ax.plot(radius * np.cos(turn), radius * np.sin(turn), color=style.MUTED, linewidth=0.7)
-        ax.set(title=title, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
+        ax.set(title=title, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal", xlabel="first number")
+    panels[0].set_ylabel("second number")
     return panels
 
 
@@ -47,7 +48,7 @@ def squeezed(bands: int, frames: int, joined: int) -> list[Axes]:
                 ax.text(column, row, f"{int(of[row, column])}.{row % bands}", ha="center", va="center", fontsize=9)
         if rows > bands:
             ax.axhline(rows / 2 - 0.5, color=style.INK, linewidth=1.5)
-            title = f"after: {rows} channels; the line parts the halves of the coupling"
+            title = f"after: {rows} channels, in two halves"
         ax.set(title=title, xlabel="frame", ylabel="band" if rows == bands else "channel")
         ax.set_xticks(range(columns))
         ax.set_yticks(range(rows))
@@ -94,7 +95,7 @@ def mel_and_latent(log_mel: np.ndarray, noise: np.ndarray, seconds_per_frame: fl
     panels = _panels(2, 9.0, 2.0, upright=True)
     top = float(np.max(log_mel))
     rows = (
-        (log_mel, style.MAGNITUDE, top - 9, top, "log-mel"),
+        (log_mel, style.MAGNITUDE, top - 9, top, "log-mel, natural logarithm"),
         (noise, style.DIFFERENCE, -3, 3, "noise, from -3 to 3"),
     )
     for ax, (values, colours, low, high, title) in zip(panels, rows):

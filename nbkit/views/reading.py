@@ -84,7 +84,7 @@ def ask(text: str, answer: Callable[[str], Reading]) -> VBox:
     def show(change: dict[str, Any]) -> None:
         shown.value = answered(change["new"])
 
-    field = widgets.Text(value=text, continuous_update=False, layout=widgets.Layout(width="100%"))
+    field = widgets.Text(value=text, continuous_update=False, layout=widgets.Layout(width="99%"))
     shown = widgets.HTML(answered(text))
     field.observe(show, "value")
     return widgets.VBox([field, shown])

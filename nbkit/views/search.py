@@ -17,6 +17,7 @@ def numbers(
     values: np.ndarray,
     symbols: Sequence[str],
     *,
+    frame: int | None = None,
     moved: np.ndarray | None = None,
     path: np.ndarray | None = None,
     title: str = "",
@@ -26,13 +27,16 @@ def numbers(
 
     values   [F, T]
     symbols  [T]
+    frame    1..F    columns to the right of it stay empty, in the colours of the whole table; all of them by default
     moved    [F, T]  draws where each cell came from: True from the token before, False from the same; not at frame 0
     path     [F]     token of each frame, drawn as a line; -1 draws nothing at a frame
     """
     values = _table(values, symbols, "numbers")
     F, T = values.shape
-    ax = style.axes(0.8 * F + 1, 0.65 * T + 0.7) if ax is None else ax
-    _image(ax, values)
+    frame = _frame(values, F if frame is None else frame, "numbers")
+    ax = style.axes(0.8 * F + 1, 0.65 * T + 0.9) if ax is None else ax
+    _image(ax, values, frame)
+    values = values[:frame]
     for (j, i), value in np.ndenumerate(values):
         if np.isfinite(value):
             ax.text(j, i, f"{value:g}", ha="center", va="center", fontsize=11, color=style.INK, zorder=4)
@@ -40,8 +44,9 @@ def numbers(
         for j, i in np.argwhere(np.isfinite(values[1:])):
             _arrow(ax, int(j) + 1, int(i), bool(moved[j + 1, i]))
     if path is not None:
-        _line(ax, np.asarray(path), 9, 0.55)
+        _line(ax, np.asarray(path), 9, 0.45)
     ax.set_xticks(range(F), [str(j + 1) for j in range(F)])
+    ax.set_xlabel("frame")
     _label(ax, symbols, title, 14)
     return ax
 
@@ -64,12 +69,11 @@ def beginnings(
     path    [F]     the path of the whole search, drawn dotted
     """
     best = _table(best, symbols, "beginnings")
-    if not 1 <= frame <= len(best):
-        raise ValueError(f"beginnings wants a frame in 1..{len(best)}, got {frame}")
+    frame = _frame(best, frame, "beginnings")
     ax = style.axes(9, max(2.2, 0.16 * len(symbols) + 0.8)) if ax is None else ax
     shown = np.full_like(best, -np.inf)
     shown[:frame] = best[:frame] - best[:frame].max(1, keepdims=True)
-    _image(ax, shown)
+    _image(ax, shown, frame)
     if path is not None:
         ax.plot(range(len(path)), path, color=style.INK, linewidth=1.2, linestyle=":")
     for end in ends:
@@ -99,11 +103,18 @@ def _table(values: np.ndarray, symbols: Sequence[str], who: str) -> np.ndarray:
     return values
 
 
-def _image(ax: Axes, values: np.ndarray) -> None:
+def _frame(values: np.ndarray, frame: int, who: str) -> int:
+    if not 1 <= frame <= len(values):
+        raise ValueError(f"{who} wants a frame in 1..{len(values)}, got {frame}")
+    return frame
+
+
+def _image(ax: Axes, values: np.ndarray, frame: int) -> None:
     known = values[np.isfinite(values)]
     low, high = (np.quantile(known, 0.2), known.max()) if known.size else (0.0, 1.0)
-    masked = np.ma.masked_invalid(values.T)
-    ax.imshow(masked, cmap="YlGn", vmin=low, vmax=max(high, low + 1e-6) + 0.35 * (high - low), aspect="auto")
+    heard = np.where(np.arange(len(values))[:, None] < frame, values, np.nan)
+    masked = np.ma.masked_invalid(heard.T)
+    ax.imshow(masked, cmap="YlGn", vmin=low, vmax=max(high, low + 1e-6) + 0.7 * (high - low), aspect="auto")
     ax.set_facecolor("#f4f5f6")
 
 

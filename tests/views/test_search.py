@@ -35,6 +35,15 @@ def test_numbers_stand_in_their_cells_and_arrows_only_where_a_path_can_be():
     assert style.png(ax).startswith(b"\x89PNG")
 
 
+def test_numbers_behind_the_frame_stay_hidden_and_those_before_it_keep_their_colour():
+    Q = table(np.array([[-1.0, -4], [-1, -2], [-9, -2]]))
+    whole, part = search.numbers(Q, ["ㄱ", "ㅏ"]), search.numbers(Q, ["ㄱ", "ㅏ"], frame=2)
+    assert {text.get_position()[0] for text in part.texts} == {0, 1}
+    assert np.ma.getmaskarray(part.images[0].get_array())[:, 2:].all()
+    assert part.images[0].get_clim() == whole.images[0].get_clim()
+    assert part.get_xlim() == whole.get_xlim()
+
+
 def test_a_beginning_of_all_frames_is_the_path():
     draw = np.random.default_rng(0)
     for T, F in ((1, 1), (1, 4), (4, 4), (5, 30)):
@@ -59,6 +68,7 @@ def test_beginnings_hide_what_is_not_known_yet():
     ("call", "message"),
     [
         (lambda: search.numbers(np.zeros((3, 2)), ["a"]), r"table \[frames, 1\].*got shape \(3, 2\)"),
+        (lambda: search.numbers(np.zeros((3, 2)), ["a", "b"], frame=0), r"numbers wants a frame in 1\.\.3, got 0"),
         (lambda: search.beginnings(np.zeros((3, 2)), ["a", "b"], 4), r"frame in 1\.\.3, got 4"),
     ],
 )
