@@ -94,14 +94,14 @@ def test_a_room_without_a_place_is_named(tmp_path):
 HEAVY = {"torch", "librosa", "numba", "scipy", "matplotlib", "transformers", "cupy", "papermill", "accelerate"}
 LOOK = """
 import json, sys, time
-started = time.perf_counter()
+started = time.process_time()
 for name in sys.argv[1:]: __import__(name)
-print(json.dumps([time.perf_counter() - started, sorted(sys.modules)]))
+print(json.dumps([time.process_time() - started, sorted(sys.modules)]))
 """
 
 
 def import_of(*names: str) -> tuple[float, set[str]]:
-    """Seconds and modules of an import in a fresh Python; the quickest of five, since others may use the machine."""
+    """Processor seconds and modules of an import in a fresh Python; the least of five, for others use the machine."""
     found = []
     for _ in range(5):
         result = subprocess.run([sys.executable, "-c", LOOK, *names], capture_output=True, text=True, check=True)
