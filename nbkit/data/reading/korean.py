@@ -7,7 +7,8 @@ read what is left. Choices, where Koreans say more than one thing:
 - Native numerals up to 99 and for the rest of a number up to 999 (백스물세 개), see korean_numbers.native.
 - A counter is a word of its own (삼 층); year, month and day are not (이천이십년 팔월 삼일).
 - 3~5개 is 세 개에서 다섯 개, 2~3개 두세 개, 10~20% 십에서 이십 퍼센트. Only between numbers is ~ said.
-- A digit behind Latin letters is said in English (A4 에이포), longer numbers are not (G20 지이십).
+- A digit behind Latin letters is said in English (A4 에이포), longer numbers are not (G20 지이십); from three digits on
+  they are said one by one unless they are round (RTX4090 사공구공, S600 에스육백).
 - Letters on their own (ㅋㅋ, ㅠㅠ), repeated marks and all signs without a reading (♥, ^^, 人) stay as they are.
 """
 
@@ -20,6 +21,7 @@ from nbkit.data.reading.hangul import in_hangul
 from nbkit.data.reading.korean_forms import AMOUNTS, ENGLISH, FORMS, GREAT, SIDE, START, TIMES, before, behind, rule
 from nbkit.data.reading.korean_numbers import NUMBER, digits, mixed, native, sino
 from nbkit.data.reading.korean_units import COUNTER, NATIVE, NATIVE_UP_TO, SIGNS, UNITS
+from nbkit.data.reading.latin_words import WORDS
 from nbkit.data.reading.pieces import Fired, Piece, apply, text_of
 
 
@@ -71,7 +73,12 @@ def _native(match: re.Match[str]) -> str | None:
     neighbour = match.string[match.start() - 1 : match.start()]
     if match["far"] and neighbour.isalpha():  # 터미네이터2 시즌 are no two seasons
         return None
-    if "." in written or len(written) > 4 or (counter == "대" and written[-1] == "0"):
+    if (
+        "." in written
+        or len(written) > 4
+        or (counter == "대" and written[-1] == "0")
+        or (counter == "번" and len(written) > 2)  # 721번 is a bus
+    ):
         said = sino(written)
     else:
         said = native(int(written), NATIVE_UP_TO.get(counter, 99))
@@ -92,10 +99,16 @@ def _class(match: re.Match[str]) -> str:
     return before(match) + said + (" " if match.string.startswith("학", match.end()) else "")
 
 
-_NUMBERED = "방|가|지|길|홀|출구|버스|문제|문항|타자|선수|트랙|창구|국도|게이트|교향곡|채널|승강장|후보|좌석|레인"
+_GREATEST = "보험|광역시|강국|명절|요소|원칙|의무|종교|과제|도시|은행|영양소|비극|문명|성인|기획사|리그"
+_NUMBERED = "버튼|방|가|지|길|홀|출구|버스|문제|문항|타자|선수|트랙|창구|국도|게이트|교향곡|채널|승강장|후보|좌석|레인"
 _RULERS = "대통령|왕|국회|회장|총리|황제|교황|사장|총장|임금"
 _IN_A_ROW = "기호|교향곡|협주곡|소나타|등번호|문항|선택지|채널"
 _BEHIND_NAME = "|".join(f"(?<={name}{gap})" for name in _IN_A_ROW.split("|") for gap in ("", " "))
+_BEHIND_NUMBER = "|".join(
+    f"(?<={name}{gap})"
+    for name in ("번호", "비번", "앞자리", "뒷자리")
+    for gap in (" ", "는 ", "은 ", "가 ", ": ", ":")
+)
 _CALLED = "11[23489]|182|13(?:39|66)"
 NUMBERS = (
     rule("1st, 2nd", r"(\d+)(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"{m[1]}번째"),
@@ -106,6 +119,18 @@ NUMBERS = (
     rule("code with hyphens", r"(?<![\d.])\d+(?:-\d+)+(?![\d])", _code),
     rule("version", r"(?<![\d.])\d+(?:\.\d+){2,}(?!\d)", _version),
     rule(
+        "number that is a name",
+        rf"(?:{_BEHIND_NUMBER})\d{{4,}}(?!\d|[.,]\d|[년월일]|{NATIVE}|(?!번){COUNTER})",
+        lambda m: digits(m.group()),
+    ),
+    rule(
+        "number in a list",
+        rf"(?<![A-Za-z])(?:(?P<no>N[oO])|[Vv](?:ol|OL))\. ?(?P<n>\d+)(?!\d|[.,]\d|{COUNTER})",
+        lambda m: (
+            f"넘버 {ENGLISH[int(m['n'])] if len(m['n']) == 1 else sino(m['n'])}" if m["no"] else f"볼륨 {sino(m['n'])}"
+        ),
+    ),
+    rule(
         "great number",
         rf"{START}{NUMBER}(?:{GREAT}|천|백)(?!화|족|두|큼|재|사|국|신|지|각|건|직|들)"
         rf"(?:{NUMBER}(?:{GREAT}|천|백))*(?:\d,\d{{3}}|\d{{1,4}})?(?![\d,]\d|\d)",
@@ -114,7 +139,8 @@ NUMBERS = (
     rule("ordinal", r"(?:(?<=제)|(?<=제 ))\d+(?:\.\d+)?(?= ?[가-힣])", _ordinal),
     rule(
         "what is numbered",
-        rf"{START}(?:\d+(?=번 ?(?:{_NUMBERED})|대 (?:{_RULERS}))|(?:{_BEHIND_NAME})\d+(?=번))",
+        rf"{START}(?:\d+(?=번 ?(?:{_NUMBERED})|번을 (?:누[르를]|눌)|대 (?:{_RULERS}|{_GREATEST}))"
+        rf"|(?:(?<=\d반 )|{_BEHIND_NAME})\d+(?=번))",
         _sino,
     ),
     rule("native numeral", rf"{START}({NUMBER})(?={NATIVE})", _native),
@@ -133,6 +159,11 @@ NUMBERS = (
         "digit before letters",
         r"(?<![\d.,])[1-9](?=[A-Z]{1,3}(?![A-Za-z])|[dDkKgG](?![A-Za-z]))",
         lambda m: _network(m),
+    ),
+    rule(
+        "digits behind letters",
+        rf"(?<=[A-Za-z])\d{{3,}}(?<!00)(?!\d|[.,:]\d|[년월일]|{COUNTER})",
+        lambda m: digits(m.group()),
     ),
     rule("number", NUMBER, _sino),
 )
@@ -160,6 +191,7 @@ def _equals(match: re.Match[str]) -> str:
     return "은 " if closed else "는 "
 
 
+_HYPHENATED = "|".join(word for word in WORDS if "-" in word)
 _ALONE = "km|cm|kg|mg|kcal|kWh|[KMGT]B|[kMG]?Hz|hPa|ppm"
 LETTERS = (
     rule(
@@ -169,7 +201,18 @@ LETTERS = (
     ),
     rule("unit without a number", rf"(?<![A-Za-z0-9])(?:{_ALONE})(?![A-Za-z0-9'])", lambda m: UNITS[m.group()]),
     rule("versus", r"(?<![A-Za-z])(?:vs|VS)\.(?= )", lambda m: "대"),
-    rule("dot in an address", r"(?<=[A-Za-z])\.(?=(com|net|org)\b|[A-Za-z])", lambda m: " 닷" if m[1] else " 점 "),
+    rule("web address", "(?<=[A-Za-z])://(?=[A-Za-z])", lambda m: " 콜론 슬래시 슬래시 "),
+    rule("letters with a slash", "(?<![A-Za-z])[A-Z]/[A-Z](?![A-Za-z])", lambda m: in_hangul(m[0].replace("/", ""))),
+    rule(
+        "word with a hyphen",
+        rf"(?i)(?<![a-z-])(?:{_HYPHENATED}|[a-z]-[a-z]{{2,}})(?![a-z-])",
+        lambda m: in_hangul(m[0]),
+    ),
+    rule(
+        "dot in an address",
+        r"(?<=[A-Za-z])\.(?=(com|net|org)(?![A-Za-z])|[A-Za-z])",
+        lambda m: " 닷" if m[1] else " 점 ",
+    ),
     rule("Latin word", "[A-Za-zÀ-ÖØ-öø-ÿ]+(?:'[A-Za-z]+)?", _word),
     rule("and", "(?<=[가-힣])(&)(?=[가-힣])|&", lambda m: "앤" if m[1] else "앤드"),
     rule("plus", r"(?<!\+)\+(?!\+)", lambda m: "플러스"),

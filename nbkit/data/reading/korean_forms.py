@@ -59,7 +59,7 @@ def _vulgar(match: re.Match[str]) -> str:
 def _unit_sign(match: re.Match[str]) -> str:
     """㎞ is km behind a number, and 킬로미터 where it stands alone."""
     letters = unicodedata.normalize("NFKC", match.group()).replace("\u2215", "/")
-    alone = not re.search(r"[\d만억조천백] ?$", match.string[: match.start()])
+    alone = not re.search(r"[\d만억조천백] ?(?:\S/)?$", match.string[: match.start()])
     return UNITS.get(letters, letters) if alone else letters
 
 
@@ -78,7 +78,8 @@ FORMS = (
     rule("small digit, wide sign", "[₀-₉￠-￦]", _compatibility),
     rule(
         "day that became a name",
-        rf"{START}(\d\d?)(?:[·ㆍ](?P<day>\d\d?)(?!\d)|\.(?P<dotted>\d\d?)(?= ?(?:{_AFTER_A_DAY})))",
+        rf"{START}(\d\d?)(?:[·ㆍ](?P<day>\d\d?)(?!\d)"
+        rf"|(?:\.|(?<=9)/(?=11 ?테))(?P<dotted>\d\d?)(?= ?(?:{_AFTER_A_DAY})))",
         _anniversary,
     ),
     rule("dot between words", r"(?<![ㄱ-ㆎᄀ-ᇿ'\"( ])(?<!^)ㆍ+|[·・]", lambda m: ","),
@@ -120,7 +121,7 @@ def _fraction(match: re.Match[str]) -> str | None:
 
 
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12]\d|0?[1-9])"
-_HALF = r"[AaPp]\.?[Mm]\b\.?"
+_HALF = r"[AaPp]\.?[Mm](?![A-Za-z])\.?"
 _AFTER_MONTH_AND_DAY = (
     r"(?= ?(?:\([월화수목금토일]\)|부터|까지|개봉|~ ?\d+/))|(?<=~\d/\d)|(?<=~\d/\d\d)|(?<=~\d\d/\d\d)"
 )
@@ -128,7 +129,7 @@ _WON = r"(?! ?(?:으?로 ?(?:이|졌|승|패|앞|뒤|끝)|승|패))"
 TIMES = (
     rule(
         "telephone number",
-        rf"{START}(?<!-)(?:\+\d\d?[- ]\d\d?-\d{{3,4}}-\d{{4}}|\(0\d\d?\) ?\d{{3,4}}-\d{{4}}"
+        rf"{START}(?<!-)(?:\+\d\d?[- ]\d\d?-\d{{3,4}}-\d{{4}}|\(?0\d\d?\) ?\d{{3,4}}-\d{{4}}"
         r"|0\d\d?(?P<gap>[-. ]?)\d{3,4}(?P=gap)\d{4}|1[568]\d\d-\d{4})(?![\d-])",
         lambda m: ("플러스 " if m.group().startswith("+") else "") + _phone(m),
     ),
@@ -152,7 +153,17 @@ TIMES = (
         rf"(?<![\d/.])({_MONTH})/({_DAY})(?![\d/])(?:일|{_AFTER_MONTH_AND_DAY})",
         lambda m: f"{int(m[1])}월 {int(m[2])}일",
     ),
+    rule(
+        "date with an apostrophe",
+        rf"(?<!\w)'(?P<y>\d\d)\. ?(?P<m>{_MONTH})\. ?(?P<d>{_DAY})(?!\d)\.?",
+        _date,
+    ),
     rule("year after an apostrophe", r"'(\d\d)(?=년)", lambda m: m[1]),
+    rule(
+        "games after an apostrophe",
+        r"(?<!\w)'(\d\d)(?= ?(?:올림픽|월드컵|아시안|대선|총선))",
+        lambda m: sino(m[1]) if m[1][1] == "0" and m[1][0] != "0" else digits(m[1]),
+    ),
     rule(
         "time of day",
         rf"(?<![\d:.])(?:(?P<pre>{_HALF}) ?)?(?P<h>[01]?\d|2[0-4])"
@@ -160,7 +171,14 @@ TIMES = (
         _clock,
     ),
     rule("score", r"(?<![\d:.])(\d{1,3}(?:\.\d+)?) ?: ?(\d{1,3}(?:\.\d+)?)(?![\d:])", _score),
+    rule(
+        "score with a hyphen",
+        rf"{START}(?<!-)(\d{{1,2}})-(\d{{1,2}})(?=(?:으?로)? ?"
+        r"(?:이[겼기긴길]|승|패|졌|꺾|[완대격]파|[완역]|무승부|비[겼기긴]|[앞뒤]섰|눌))",
+        _score,
+    ),
     rule("score in words", rf"{START}(\d{{1,3}}) ?대 ?(\d{{1,3}})(?![.,]?\d)(?=$|[^가-힣]|으?로|의|승|패)", _score),
+    rule("quarter of a year", rf"{START}([1-4])/4(?= ?분기)", lambda m: f"{before(m)}{sino(m[1])}사"),
     rule("fraction", r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/]|\.\d)", _fraction),
     rule("fraction in words", r"(\d+)분의 ?(\d+)", lambda m: f"{before(m)}{sino(m[1])}분의 {sino(m[2])}"),
 )
@@ -175,7 +193,7 @@ def _money(match: re.Match[str]) -> str:
 
 def _around(match: re.Match[str]) -> str:
     """100km/h is 시속 100 킬로미터."""
-    first, unit = AROUND[match[2]]
+    first, unit = AROUND[unicodedata.normalize("NFKC", match[2])]
     said = match.string[: match.start()].rstrip().endswith(first)
     return ("" if said else f"{first} ") + f"{match[1]} {unit}"
 
@@ -220,12 +238,14 @@ def _sign(match: re.Match[str]) -> str:
 
 
 _OPERATIONS = {"+": "더하기", "-": "빼기", "×": "곱하기", "*": "곱하기", "x": "곱하기", "X": "곱하기", "÷": "나누기"}
-_UNIT = "|".join(
-    re.escape(unit).replace("2", "[2²]").replace("3", "[3³]").replace("μ", "[μµ]")
-    for unit in sorted(UNITS, key=len, reverse=True)
+_UNIT, _AROUND = (
+    "|".join(
+        re.escape(unit).replace("2", "[2²]").replace("3", "[3³]").replace("μ", "[μµ]")
+        for unit in sorted(units, key=len, reverse=True)
+    )
+    for units in (UNITS, AROUND)
 )
-_AROUND = "|".join(sorted(map(re.escape, AROUND), key=len, reverse=True))
-_RANGED = r"[명년월일시분초살세점회위주만천억원달인도배개권]|퍼센트|킬로|센티|미터|그램|마리"
+_RANGED = r"[명대년월일시분초살세점회위주만천억원달인도배개권]|퍼센트|킬로|센티|미터|그램|마리"
 _DAYTIME = "(?:(?:오전|오후|밤|낮|새벽|저녁|약) ?)?"
 AMOUNTS = (
     rule("money", rf"(?:US)?([{''.join(MONEY)}]) ?({NUMBER})( ?{GREAT})?", _money),

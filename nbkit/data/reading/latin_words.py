@@ -47,7 +47,7 @@ WORDS = {
         "korean 코리안,seoul 서울,busan 부산,kim 김,lee 이,japan 재팬,america 아메리카,american 아메리칸,paris 파리,"
         "london 런던,michael 마이클,siemens 지멘스,mitsubishi 미쓰비시,nokia 노키아,toyota 도요타,reuters 로이터,"
         "titanic 타이타닉,hollywood 할리우드,beatles 비틀스,abba 아바,mcdonald 맥도날드,mcdonald's 맥도날드,"
-        "wi-fi 와이파이,kpop 케이팝,hanmail 한메일"
+        "wi-fi 와이파이,kpop 케이팝,hanmail 한메일,gmail 지메일"
     ),
     # loans whose form is fixed, and words of films and chats as they are said
     **_table(
