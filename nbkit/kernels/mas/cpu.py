@@ -202,9 +202,9 @@ def _helpers(process: int) -> tuple[queue.SimpleQueue, int]:
 
     def work():
         while True:
-            arguments, done = tasks.get()
+            arguments, scores, done = tasks.get()
             done.put(_search(*arguments))
-            del arguments, done  # or the scores would live until the next search
+            del arguments, scores, done  # or the scores would live until the next search
 
     helpers = _processors() - 1
     for number in range(helpers):
@@ -236,7 +236,7 @@ def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarr
     given = (*given, durations, frame_to_token, valid)
     done: queue.SimpleQueue = queue.SimpleQueue()
     for _ in range(helpers):
-        tasks.put((given, done))
+        tasks.put((given, scores, done))  # their address keeps nothing alive where the wait below is interrupted
     left = items - _search(*given)
     while left:  # a helper that came too late is not waited for
         left -= done.get()
