@@ -11,6 +11,7 @@ from nbkit.data import text
 from nbkit.data.speech import SpeechError, TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import config as sizes
+from nbkit.models.glow_tts.reference import their_name as theirs
 from nbkit.tasks import voices
 from nbkit.tasks.glow_tts import GlowTTSTask, GlowTTSTrain
 from nbkit.train.loop import fit
@@ -185,6 +186,20 @@ def test_init_from_matches_symbols(nano):
     sizes.SIZES["tiny"] = NANO | {"hidden": 32}
     with pytest.raises(ValueError, match="init_from wants a model of the same size"):
         GlowTTSTask(config(init_from=run.name)).untrained()
+
+
+def test_init_from_starts_at_a_checkpoint_of_the_authors(nano, tmp_path):
+    given = config(dataset="espeak_en", front_end="arpabet", blank=True)
+    parent = GlowTTSTask(given).modules()["model"]
+    state = {theirs(ours): tensor for ours, tensor in parent.state_dict().items()}
+    state = {name: tensor[None] if "emb_rel" in name else tensor + 0.01 for name, tensor in state.items()}
+    torch.save({"model": state}, tmp_path / "pretrained.pth")
+    child = GlowTTSTask(dataclasses.replace(given, init_from=str(tmp_path / "pretrained.pth")))
+    model = child.untrained()["model"].state_dict()
+    row = child.reader.symbols.index("@AH0")
+    torch.testing.assert_close(model["encoder.embedding.weight"][row], state["encoder.emb.weight"][row])
+    torch.testing.assert_close(model["encoder.embedding.weight"], state["encoder.emb.weight"])
+    assert train(child.config)[1].step == 3
 
 
 def test_an_untrained_model_does_not_speak_for_hours(nano):
