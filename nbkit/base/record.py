@@ -33,11 +33,16 @@ class RunBusyError(RuntimeError):
     """Another process writes into this run folder."""
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf8")
+    os.replace(temporary, path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False) + "\n", encoding="utf8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False) + "\n")
 
 
 def read_json(path: Path, default: Any = None) -> Any:
@@ -115,6 +120,17 @@ class Record:
         write_json(self.folder / ENVIRONMENT, sessions)
         write_json(self.folder / CONFIG, self.config)
 
+    def recall(self, earlier: list[dict[str, Any]]) -> None:
+        """Sessions of this run on a machine that is gone: they come before those that are known here."""
+        if not self.writer:
+            return
+        sessions = read_json(self.folder / ENVIRONMENT, [])
+        missing = [session for session in earlier if session not in sessions]
+        if missing:
+            before, now = missing[-1]["code"], sessions[-1]["code"]
+            self.changed_code = tuple(sorted(f for f in now.keys() | before.keys() if now.get(f) != before.get(f)))
+            write_json(self.folder / ENVIRONMENT, missing + sessions)
+
     def note_session(self, **values: Any) -> None:
         """Add to what environment.json says of this session: device, precision, kernels."""
         if self.writer:
@@ -164,9 +180,7 @@ class Record:
         if not self.writer:
             return
         kept = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows() if r.get("step", 0) <= step)
-        temporary = self.folder / f".{LOG}.{os.getpid()}"
-        temporary.write_text(kept, encoding="utf8")
-        os.replace(temporary, self.folder / LOG)
+        write_text(self.folder / LOG, kept)
 
     def status(self, state: str | None = None, **values: Any) -> dict[str, Any]:
         """The content of status.json, after setting its state and values where they are given."""

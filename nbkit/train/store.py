@@ -25,8 +25,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
-PREFIX, DAMAGED, WRITING = "step-", "damaged-", ".writing-"
+from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
+from nbkit.train.mirror import Mirror
+from nbkit.train.shelf import GONE, patiently
+from nbkit.train.snapshot import Snapshot, SnapshotError
+
+WEIGHTS, STATE = "weights.safetensors", "state.pt"
 
 
 class CheckpointError(RuntimeError):
@@ -43,13 +47,25 @@ class Checkpoint(NamedTuple):
     folder: Path
 
 
-class CheckpointStore:
-    """The checkpoints of one run. A mirror of them elsewhere will find whole, immutable folders here."""
+class Verdict(NamedTuple):
+    """What became of one checkpoint in the search for one to go on from."""
 
-    def __init__(self, folder: str | os.PathLike, keep: int = 3):
+    step: int
+    where: str  # "here" or "mirror"
+    size: int  # bytes
+    written: float  # seconds since 1970
+    verdict: str
+
+
+class CheckpointStore:
+    """The checkpoints of one run, here and, where there is a mirror, on its shelf."""
+
+    def __init__(self, folder: str | os.PathLike, keep: int = 3, mirror: Mirror | None = None):
         """keep  newest checkpoints to keep, beside the one with the least metric"""
-        self.folder, self.keep = Path(folder), keep
+        self.folder, self.keep, self.mirror = Path(folder), keep, mirror
         self.notes: list[str] = []
+        self.table: list[Verdict] = []
+        self.brought_back: Snapshot | None = None  # by the last call of newest()
 
     def steps(self) -> dict[int, Path]:
         """Step to folder, the newest first."""
@@ -92,35 +108,108 @@ class CheckpointStore:
         except Exception as error:  # safetensors and torch wrap a full disk in errors of their own
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(_why_not_written(error, self.folder, step, weights)) from error
+        if self.mirror is not None:
+            self.mirror.offer(step, metric)
         self._forget()
         return target
 
     def newest(self, *, clean: bool = False) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None for a run that never wrote one. Damaged ones are told in `notes`.
+        """The newest whole checkpoint, here or on the mirror; None for a run that never wrote one.
 
-        clean    rename damaged ones to damaged-... and remove what a dying process left half written; only for the
-                 process that writes here, others may be looking while it does
-        raises CheckpointError where there are checkpoints but none can be read
+        `table` tells what was looked at, `notes` what is wrong. What the mirror has and the folder lacks is brought back.
+
+        clean    rename damaged ones to damaged-..., remove what a dying process left half written, and ask the mirror;
+                 only for the process that writes here, others may be looking while it does
+        raises CheckpointError where there were checkpoints but none can be read, and where the mirror cannot be reached
+               and there is none here
         """
+        self.table, self.brought_back = [], None
         for leftover in self.folder.glob(f"{WRITING}*") if clean else ():
             shutil.rmtree(leftover, ignore_errors=True)
-        for step, path in self.steps().items():
-            try:
-                return load(path)
-            except CheckpointError as error:
-                self.notes.append(f"checkpoint of step {step} {'set aside' if clean else 'passed over'}: {error}")
-                if clean:
-                    _set_aside(path)
+        there = self._there() if clean and self.mirror is not None else []
+        looks = [(step, 1, path.name) for step, path in self.steps().items()]
+        looks += [(step, 0, name) for step, name, _ in there]
+        found = None
+        for step, here, name in sorted(looks, reverse=True):
+            if found is None:
+                found = self._try_here(step, self.folder / name, clean) if here else self._try_there(step, name)
+            elif here:
+                self._tell(step, "here", _size(self.folder / name), _written(self.folder / name), "older")
+            elif step < found.step:
+                self.table.append(Verdict(step, "mirror", 0, 0.0, "older"))
+        if found is None:
+            self._none_readable(there)
+        return found
+
+    def _there(self) -> list[tuple[int, str, bool]]:
+        """What the mirror has: step, manifest, whether it was confirmed."""
+        assert self.mirror is not None
+        try:
+            return patiently(self.mirror.candidates)
+        except OSError as error:
+            if not self.steps():
+                raise CheckpointError(
+                    f"the mirror {self.mirror.shelf} cannot be read ({error}), and there is no checkpoint here: to start "
+                    "now might leave behind what lies there. Mount it and run again, or unset NBKIT_MIRROR to do without"
+                ) from error
+            self.notes.append(f"the mirror {self.mirror.shelf} cannot be read ({error}); what lies here is used")
+            return []
+
+    def _try_here(self, step: int, path: Path, clean: bool) -> Checkpoint | None:
+        size, written = _size(path), _written(path)
+        try:
+            found = load(path)
+        except CheckpointError as error:
+            aside = "set aside" if clean else "passed over"
+            self.notes.append(f"checkpoint of step {step} {aside}: {error}")
+            self._tell(step, "here", size, written, f"{aside}: {error}")
+            if clean:
+                _set_aside(path)
+            return None
+        self._tell(step, "here", size, written, "whole, used")
+        return found
+
+    def _try_there(self, step: int, name: str) -> Checkpoint | None:
+        assert self.mirror is not None
+        try:
+            snapshot = self.mirror.bring_back(name)
+        except (OSError, SnapshotError) as error:
+            if isinstance(error, OSError) and error.errno in GONE:
+                raise CheckpointError(
+                    f"the mirror {self.mirror.shelf} went away while step {step} was brought back ({error}); what lies "
+                    "there is not lost: mount it and run again"
+                ) from error
+            final = isinstance(error, SnapshotError) and error.final
+            told = f"{'set aside' if final else 'passed over'}: {error}"
+            self.notes.append(f"checkpoint of step {step} on the mirror {told}")
+            self._tell(step, "mirror", 0, 0.0, told)
+            if final:
+                with contextlib.suppress(OSError):
+                    self.mirror.set_aside(name, str(error))
+            return None
+        self._tell(step, "mirror", snapshot.size, snapshot.written, "whole, brought back")
+        self.brought_back = snapshot
+        return load(self.folder / f"{PREFIX}{step:09d}")
+
+    def _tell(self, *row: Any) -> None:
+        self.table.append(Verdict(*row))
+
+    def _none_readable(self, there: list[tuple[int, str, bool]]) -> None:
+        """An error where something was lost; where only uploads were cut that nobody was told to rely on, a word."""
         damaged = sorted(
             {path.name for path in self.folder.glob(f"{DAMAGED}*")} | {p.name for p in self.steps().values()}
         )
-        if damaged:
-            told = "; ".join(self.notes) or "they were set aside before"
+        confirmed = [name for _, name, sure in there if sure]
+        told = "; ".join(self.notes) or "they were set aside before"
+        if damaged or confirmed:
             raise CheckpointError(
-                f"none of the {len(damaged)} checkpoints in {self.folder} can be read ({told}); "
-                f"bring back a good copy, or remove {', '.join(damaged)} to start this run from step 0"
+                f"none of the {len(damaged) + len(confirmed)} checkpoints in {self.folder} can be read ({told}); "
+                f"bring back a good copy, or remove {', '.join([*damaged, *confirmed])} to start this run from step 0"
             )
-        return None
+        if there:
+            self.notes.append(
+                f"the mirror has only {len(there)} unfinished copies, none of which was ever confirmed: step 0"
+            )
 
     def _forget(self) -> None:
         steps = self.steps()
@@ -132,6 +221,8 @@ class CheckpointStore:
                 measured |= {step: metric} if metric is not None and math.isfinite(metric) else {}
         if measured:
             kept.add(min(measured, key=lambda step: (measured[step], -step)))
+        if self.mirror is not None:
+            kept |= self.mirror.pinned()
         for step, path in steps.items():
             if step not in kept:
                 shutil.rmtree(path, ignore_errors=True)
@@ -158,6 +249,14 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder.name} cannot be read: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{MANIFEST} lacks {error}") from error
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _written(folder: Path) -> float:
+    return folder.stat().st_mtime
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

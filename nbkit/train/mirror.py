@@ -1,0 +1,439 @@
+"""Checkpoints that outlive the machine: a queue that copies them to a shelf while training goes on.
+
+Training hands over the number of a step and never waits. The rest happens in a thread, one file at a time: copy under a
+name that holds the hash, read back, the manifest last, then confirm. Only what is older than enough confirmed ones is
+removed, since a copy that can be read back may still be nowhere but on this machine.
+
+`work()` does one piece of that work and needs no thread, no clock and no sleep of its own, so that tests can drive it
+through every order of events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nbkit.base import record
+from nbkit.train import snapshot
+from nbkit.train.layout import MANIFEST, PREFIX, WRITING
+from nbkit.train.shelf import Blob, Shelf
+from nbkit.train.snapshot import CONFIRMED, Snapshot, SnapshotError
+
+MEDIA = ("views", "audio")
+POLICIES = ("auto", "read-back", "sent", "later")
+WAITING = 2  # checkpoints that wait to be copied, beside the one that is being copied
+LATER = 5  # with the policy "later": copies that must follow a copy before it counts
+LONGEST_PAUSE = 60.0  # seconds between two attempts
+POLL = 5.0  # seconds between two looks whether a copy has left the machine
+
+
+class State(NamedTuple):
+    """How far the mirror is."""
+
+    backlog: tuple[int, ...]  # steps that are not confirmed yet, the newest first
+    confirmed: int | None  # the newest confirmed step
+    trouble: str  # what keeps it from going on; empty where nothing does
+
+
+class Mirror:
+    """The copy of one run on a shelf.
+
+    run, folder   its name, and the folder that it lies in here
+    keep          newest confirmed snapshots to keep, beside the one with the least metric
+    every         also keep each snapshot whose step is a multiple of this; 0 keeps none for that
+    policy        when a copy counts as safe: "read-back" once its content could be read again; "sent" once the mount
+                  says that every file has left the machine; "later" once LATER further ones could be read back;
+                  "auto" is "sent" where the mount says so, else "later" on a mount that keeps files to itself (FUSE),
+                  else "read-back"
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        run: str,
+        folder: Path,
+        *,
+        keep: int = 3,
+        every: int = 0,
+        policy: str = "auto",
+        clock: Callable[[], float] = time.time,
+        note: Callable[[str], None] = lambda text: None,
+    ):
+        if policy not in POLICIES:
+            raise ValueError(f"a copy is confirmed by one of {', '.join(POLICIES)}, got {policy!r}")
+        self.shelf, self.run, self.folder = shelf, run, Path(folder)
+        self.keep, self.every, self.policy, self.clock, self.note = max(2, keep), every, policy, clock, note
+        self.confirmed: set[str] = set()  # names of manifests
+        self.known: dict[str, Snapshot] = {}  # whole as far as we know, by the name of the manifest
+        self.trouble, self._failures, self._not_before = "", 0, 0.0
+        self._looked, self._started_at = False, -1
+        self._own: set[str] = set()  # manifests written by this object
+        self._whole: set[str] = set()  # files that this object has read, and found as they should be
+        self._waiting: dict[int, float | None] = {}
+        self._job: Iterator[None] | None = None
+        self._copying: int | None = None
+        self._lock = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._leaving = False
+
+    # --- for training
+
+    def begin(self, step: int) -> None:
+        """Training goes on from this step; what lies on the shelf for later ones belongs to a future given up."""
+        self._started_at = step
+
+    def offer(self, step: int, metric: float | None) -> None:
+        """The checkpoint of `step` lies in the run folder, whole. Returns at once."""
+        with self._lock:
+            self._waiting[step] = metric
+            while len(self._waiting) > WAITING:
+                best = min((s for s in self._waiting if self._finite(s)), key=self._waiting.__getitem__, default=None)
+                spare = [s for s in self._waiting if s not in (best, step) and not self._nth(s)]
+                del self._waiting[min(spare or [s for s in self._waiting if s != step])]
+            self._lock.notify_all()
+
+    def pinned(self) -> set[int]:
+        """Steps whose folders here must stay until they are copied."""
+        with self._lock:
+            return {*self._waiting, *([] if self._copying is None else [self._copying])}
+
+    @property
+    def state(self) -> State:
+        """How far the mirror is; safe to ask from any thread."""
+        with self._lock:
+            safe = [s.step for n, s in self.known.items() if n in self.confirmed]
+            open_ = {
+                s.step for n, s in self.known.items() if n not in self.confirmed and s.step > max(safe, default=-1)
+            }
+            backlog = open_ | set(self._waiting) | ({self._copying} if self._copying is not None else set())
+            return State(tuple(sorted(backlog, reverse=True)), max(safe, default=None), self.trouble)
+
+    def start(self) -> None:
+        """Work in a thread from now on."""
+        self._leaving = False
+        self._thread = threading.Thread(target=self._loop, name=f"mirror-{self.run}", daemon=True)
+        self._thread.start()
+
+    def close(self, seconds: float) -> State:
+        """Go on for at most so many seconds, or until all is confirmed, then stop. Returns how far it came."""
+        end = time.monotonic() + seconds
+        while self._thread is not None and self._thread.is_alive() and self.state.backlog and time.monotonic() < end:
+            time.sleep(min(0.05, max(0.0, end - time.monotonic())))
+        with self._lock:
+            self._leaving = True
+            self._lock.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=max(1.0, end - time.monotonic()))
+            self._thread = None
+        return self.state
+
+    # --- for resuming, by the thread that trains
+
+    def candidates(self) -> list[tuple[int, str, bool]]:
+        """(step, manifest, whether it was confirmed) of every snapshot there, the newest first; raises OSError.
+
+        The folder is listed twice, since a mount that has just come up may not know all of it the first time.
+        """
+        names: set[str] = set()
+        for _ in range(2):
+            names |= set(self.shelf.names(snapshot.folder(self.run)))
+        found = [(step, n, n + CONFIRMED in names) for n in names if (step := snapshot.step_of(n)) is not None]
+        return sorted(found, reverse=True)
+
+    def bring_back(self, name: str) -> Snapshot:
+        """Copy a snapshot into the run folder: checkpoint, log, pictures and sounds.
+
+        raises OSError, and SnapshotError where the checkpoint is not whole. A piece of the log or a picture that is
+        not whole is left out with a note.
+        """
+        found = snapshot.read(self.shelf, self.run, name)
+        checkpoint = {Path(path): blob for path, blob in found.files.items() if path.startswith("checkpoints/")}
+        home = f"{PREFIX}{found.step:09d}"
+        writing = self.folder / "checkpoints" / f"{WRITING}{found.step:09d}"
+        shutil.rmtree(writing, ignore_errors=True)
+        writing.mkdir(parents=True)
+        try:
+            for path, blob in checkpoint.items():
+                snapshot.fetch(self.shelf, blob, writing / path.name)
+                self._whole.add(blob.name)
+            (writing / MANIFEST).write_text(found.inline[f"checkpoints/{home}/{MANIFEST}"], encoding="utf8")
+            self._bring_back_rest(found)
+            shutil.rmtree(writing.with_name(home), ignore_errors=True)
+            writing.replace(writing.with_name(home))  # last: from now on it counts
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+        if found.blobs() <= self._whole:  # as good as one that was written from here
+            self.known[found.name] = found
+            self._own.add(found.name)
+        return found
+
+    def _bring_back_rest(self, found: Snapshot) -> None:
+        self._bring_back_log(found)
+        for path, blob in found.files.items():
+            if not path.startswith("checkpoints/") and not (self.folder / path).exists():
+                self._bring_back_file(blob, self.folder / path)
+        for path, text in found.inline.items():
+            target = self.folder / path
+            if not target.exists() and not path.startswith("checkpoints/"):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf8")
+
+    def _bring_back_log(self, found: Snapshot) -> None:
+        """The log up to the snapshot, unless there is as much of it here."""
+        here = record.Record(self.folder, {}).rows()
+        pieces = []
+        for blob in found.log:
+            with tempfile.TemporaryDirectory() as folder:
+                piece = Path(folder) / "piece"
+                if self._bring_back_file(blob, piece):
+                    pieces.append(piece.read_text(encoding="utf8"))
+        lines = "".join(pieces)
+        if lines.count("\n") > sum(row.get("step", 0) <= found.step for row in here):
+            record.write_text(self.folder / record.LOG, lines)
+
+    def _bring_back_file(self, blob: Blob, target: Path) -> bool:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        arriving = target.with_name(f".{target.name}")
+        try:
+            snapshot.fetch(self.shelf, blob, arriving)
+            self._whole.add(blob.name)
+            arriving.replace(target)
+        except SnapshotError as error:
+            arriving.unlink(missing_ok=True)
+            self.note(f"mirror: left out {target.name}: {error}")
+            return False
+        return True
+
+    def set_aside(self, name: str, reason: str) -> None:
+        """Leave a word beside a damaged snapshot, so that nobody reads all of it again; raises OSError."""
+        self.shelf.put(f"{snapshot.folder(self.run)}/{name}{snapshot.DAMAGED}", reason.encode())
+
+    # --- the work
+
+    def _loop(self) -> None:
+        while not self._leaving:
+            pause = self.work()
+            if pause:
+                with self._lock:
+                    if not self._leaving:
+                        self._lock.wait(pause)
+
+    def work(self) -> float:
+        """Do one piece of work. Returns how many seconds to wait before the next; never raises OSError."""
+        now = self.clock()
+        if now < self._not_before:
+            return self._not_before - now
+        try:
+            pause = self._piece()
+        except OSError as error:
+            self._job = None  # begun anew; what has arrived is found by its name
+            self._failures += 1
+            wait = min(LONGEST_PAUSE, 2.0 ** min(self._failures, 10) / 2)
+            self._not_before = now + wait
+            told = _in_words(error)
+            if told != self.trouble and self._failures > 1:  # one hiccup is not worth a line
+                self.note(f"mirror: {told}; tried again until it works, training goes on")
+                self.trouble = told
+            return wait
+        if self.trouble:
+            self.note("mirror: it works again")
+        self.trouble, self._failures, self._not_before = "", 0, 0.0
+        return pause
+
+    def _piece(self) -> float:
+        if not self._looked:
+            self._look()
+            return 0.0
+        if self._job is None:
+            self._job = self._next_job()
+        if self._job is None:
+            return POLL
+        try:
+            next(self._job)
+        except StopIteration:
+            self._job = None
+        return 0.0
+
+    def _next_job(self) -> Iterator[None] | None:
+        with self._lock:
+            if self._copying is None and self._waiting:
+                self._copying = max(self._waiting)
+                self._metric = self._waiting.pop(self._copying)
+        if self._copying is not None:
+            return self._copy(self._copying, self._metric)
+        if self._confirm():
+            return self._retain()
+        return None
+
+    def _look(self) -> None:
+        """What lies there already."""
+        names = self.shelf.names(snapshot.folder(self.run))
+        for name in names:
+            if snapshot.step_of(name) is not None and name not in self.known and name + snapshot.DAMAGED not in names:
+                with contextlib.suppress(SnapshotError, FileNotFoundError):
+                    self.known[name] = snapshot.read(self.shelf, self.run, name)
+        self.confirmed = {n for n in self.known if n + CONFIRMED in names}
+        self._looked = True
+
+    def _copy(self, step: int, metric: float | None) -> Iterator[None]:
+        """Bring the checkpoint of `step` and what is new in the run onto the shelf, a file at a time."""
+        home = self.folder / "checkpoints" / f"{PREFIX}{step:09d}"
+        try:
+            files = json.loads((home / MANIFEST).read_text(encoding="utf8"))["files"]
+        except (FileNotFoundError, ValueError, KeyError) as error:
+            self.note(f"mirror: the checkpoint of step {step} is gone before it was copied ({error})")
+            self._copying = None
+            return
+        before = yield from self._parent(step)
+        new = Snapshot("", step, metric, self.clock(), self._small_files(home), {}, list(before.log) if before else [])
+        for name, wanted in files.items():
+            path = home / name
+            blob = self._blob("blobs", step, name, wanted["size"], wanted["sha256"])
+            yield from self._send(blob, path)
+            new.files[path.relative_to(self.folder).as_posix()] = blob
+        for path in self._media():
+            key, content = path.relative_to(self.folder).as_posix(), path.read_bytes()
+            new.files[key] = self._blob("media", step, path.name, len(content), hashlib.sha256(content).hexdigest())
+            if before and key in before.files and before.files[key][1:] == new.files[key][1:]:
+                new.files[key] = before.files[key]
+            yield from self._send(new.files[key], content)
+        lines = self._lines(before.step if before else None, step)
+        if lines:
+            new.log.append(self._blob("log", step, "log.jsonl", len(lines), hashlib.sha256(lines).hexdigest()))
+            yield from self._send(new.log[-1], lines)
+        content = new.encoded()
+        name = snapshot.name_of(step, content)
+        where = f"{snapshot.folder(self.run)}/{name}"
+        yield from self._send(Blob(where, len(content), hashlib.sha256(content).hexdigest()), content)
+        with self._lock:
+            self.known[name] = new._replace(name=name)
+            self._own.add(name)
+            self._copying = None
+
+    def _send(self, blob: Blob, source: Path | bytes) -> Iterator[None]:
+        """Write a file unless it lies there whole, and read it back."""
+        if self._lies_there(blob):
+            return
+        yield
+        self.shelf.put(blob.name, source)
+        yield
+        if not self._lies_there(blob):
+            raise OSError(errno.EIO, "what was written reads back as something else")
+
+    def _lies_there(self, blob: Blob) -> bool:
+        if blob.name not in self._whole:
+            with contextlib.suppress(FileNotFoundError):
+                if self.shelf.measure(blob.name) == blob:
+                    self._whole.add(blob.name)
+        return blob.name in self._whole
+
+    def _blob(self, part: str, step: int, name: str, size: int, sha256: str) -> Blob:
+        return Blob(f"{snapshot.folder(self.run, part)}/{step:09d}-{sha256[:16]}-{name}", size, sha256)
+
+    def _parent(self, step: int) -> Generator[None, None, Snapshot | None]:
+        """The snapshot that the log of `step` goes on from: written here, or before training went on."""
+        with self._lock:
+            usable = [
+                s for n, s in self.known.items() if s.step < step and (n in self._own or s.step <= self._started_at)
+            ]
+        for found in sorted(usable, key=lambda s: (s.step, s.written), reverse=True):
+            for blob in found.log:
+                if not self._lies_there(blob):
+                    break
+                yield
+            else:
+                return found
+        return None
+
+    def _small_files(self, home: Path) -> dict[str, str]:
+        """What is small and changes, and the labels of pictures and sounds: kept in the manifest itself."""
+        paths = [home / MANIFEST, *(self.folder / name for name in (record.CONFIG, record.ENVIRONMENT))]
+        paths += sorted(path for part in MEDIA for path in (self.folder / part).glob("*.json"))
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_text(encoding="utf8") for path in paths if path.exists()
+        }
+
+    def _media(self) -> list[Path]:
+        files = (path for part in MEDIA for path in (self.folder / part).glob("*"))
+        return sorted(path for path in files if path.suffix != ".json" and not path.name.startswith("."))
+
+    def _lines(self, after: int | None, step: int) -> bytes:
+        """The lines of the log behind the step `after` (None: all), up to `step`."""
+        rows = record.Record(self.folder, {}).rows()
+        chosen = [r for r in rows if (after is None or r.get("step", 0) > after) and r.get("step", 0) <= step]
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen).encode()
+
+    def _confirm(self) -> bool:
+        """Mark what is safe by now. True where something is new."""
+        unsure = [self.known[name] for name in sorted(self._own & self.known.keys() - self.confirmed)]
+        found = [one for one in unsure if self._is_safe(one)]
+        for one in found:
+            self.shelf.put(f"{snapshot.folder(self.run)}/{one.name}{CONFIRMED}", b"")
+            with self._lock:
+                self.confirmed.add(one.name)
+        return bool(found)
+
+    def _is_safe(self, one: Snapshot) -> bool:
+        where = f"{snapshot.folder(self.run)}/{one.name}"
+        policy = self.settled_policy(where)
+        if policy == "sent":
+            return all(self.shelf.sent(name) for name in (where, *sorted(one.blobs())))
+        if policy == "later":
+            return sum(s.step > one.step for n, s in self.known.items() if n in self._own) >= LATER
+        return True  # it was read back before it became known
+
+    def settled_policy(self, name: str) -> str:
+        """What "auto" means for a file on this shelf."""
+        if self.policy != "auto":
+            return self.policy
+        if self.shelf.sent(name) is not None:
+            return "sent"
+        return "later" if self.shelf.is_mount_of_its_own() else "read-back"
+
+    def _retain(self) -> Iterator[None]:
+        """Remove what is older than enough confirmed snapshots: the manifest first, then what only it needed."""
+        by_step = sorted(self.known.values(), key=lambda s: (s.step, s.written), reverse=True)
+        safe = [s for s in by_step if s.name in self.confirmed]
+        if len(safe) < self.keep:
+            return
+        oldest = safe[self.keep - 1].step
+        measured = [s for s in safe if s.metric is not None and math.isfinite(s.metric)]
+        best = min(measured, key=lambda s: (s.metric, -s.step), default=None)
+        going = [s for s in by_step if s.step < oldest and s is not best and not self._nth(s.step)]
+        for one in going:
+            with self._lock:
+                del self.known[one.name]
+            needed = set().union(*(s.blobs() for s in self.known.values()))
+            where = snapshot.folder(self.run)
+            for name in (f"{where}/{one.name}", f"{where}/{one.name}{CONFIRMED}", *sorted(one.blobs() - needed)):
+                self.shelf.drop(name)
+                self._whole.discard(name)
+                yield
+
+    def _finite(self, step: int) -> bool:
+        metric = self._waiting[step]
+        return metric is not None and math.isfinite(metric)
+
+    def _nth(self, step: int) -> bool:
+        return self.every > 0 and step % self.every == 0
+
+
+def _in_words(error: OSError) -> str:
+    known = {
+        errno.ENOSPC: "the quota of the mirror is full; empty its trash or remove old runs (`nbkit runs prune`)",
+        errno.EDQUOT: "the quota of the mirror is full; empty its trash or remove old runs (`nbkit runs prune`)",
+        errno.ENOTCONN: "the mount has dropped (errno 107); mount it again in a cell of its own",
+        errno.EIO: "the mount answers with an input/output error (errno 5)",
+        errno.ENOENT: "the folder of the mirror is gone",
+    }
+    return known.get(error.errno or 0, str(error))
