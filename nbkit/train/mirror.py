@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -38,11 +39,24 @@ POLL = 5.0  # seconds between two looks whether a copy has left the machine
 
 
 class State(NamedTuple):
-    """How far the mirror is."""
+    """How far the mirror is. Steps with the newest first."""
 
-    backlog: tuple[int, ...]  # steps that are not confirmed yet, the newest first
-    confirmed: int | None  # the newest confirmed step
+    waiting: tuple[int, ...]  # not copied yet
+    copied: tuple[int, ...]  # lie there, but may not have left this machine
+    confirmed: int | None  # the newest that is safe
     trouble: str  # what keeps it from going on; empty where nothing does
+
+    @property
+    def backlog(self) -> tuple[int, ...]:
+        """What is lost if the machine goes now."""
+        return tuple(sorted({*self.waiting, *self.copied}, reverse=True))
+
+    def __str__(self) -> str:
+        told = "nothing is safe yet" if self.confirmed is None else f"safe up to step {self.confirmed:,}"
+        for steps, what in ((self.waiting, "to be copied"), (self.copied, "on their way")):
+            if steps:
+                told += f", {what}: {', '.join(f'{step:,}' for step in steps)}"
+        return f"mirror: {told}{f' ({self.trouble})' if self.trouble else ''}"
 
 
 class Mirror:
@@ -67,16 +81,17 @@ class Mirror:
         every: int = 0,
         policy: str = "auto",
         clock: Callable[[], float] = time.time,
-        note: Callable[[str], None] = lambda text: None,
     ):
         if policy not in POLICIES:
             raise ValueError(f"a copy is confirmed by one of {', '.join(POLICIES)}, got {policy!r}")
         self.shelf, self.run, self.folder = shelf, run, Path(folder)
-        self.keep, self.every, self.policy, self.clock, self.note = max(2, keep), every, policy, clock, note
+        self.keep, self.every, self.policy, self.clock = max(2, keep), every, policy, clock
+        self.notes: deque[str] = deque(maxlen=50)  # for whoever can show them
         self.confirmed: set[str] = set()  # names of manifests
         self.known: dict[str, Snapshot] = {}  # whole as far as we know, by the name of the manifest
         self.trouble, self._failures, self._not_before = "", 0, 0.0
         self._looked, self._started_at = False, -1
+        self._settled = policy
         self._own: set[str] = set()  # manifests written by this object
         self._whole: set[str] = set()  # files that this object has read, and found as they should be
         self._waiting: dict[int, float | None] = {}
@@ -124,18 +139,28 @@ class Mirror:
         self._thread = threading.Thread(target=self._loop, name=f"mirror-{self.run}", daemon=True)
         self._thread.start()
 
-    def close(self, seconds: float) -> State:
-        """Go on for at most so many seconds, or until all is confirmed, then stop. Returns how far it came."""
+    def close(self, seconds: float, watch: Callable[[State], None] = lambda state: None) -> State:
+        """Go on until all is safe, for at most so many seconds, then stop. Returns how far it came.
+
+        watch    hears the state now and then. An exception out of it (an interrupt) ends the waiting
+        """
         end = time.monotonic() + seconds
-        while self._thread is not None and self._thread.is_alive() and self.state.backlog and time.monotonic() < end:
-            time.sleep(min(0.05, max(0.0, end - time.monotonic())))
-        with self._lock:
-            self._leaving = True
-            self._lock.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout=max(1.0, end - time.monotonic()))
-            self._thread = None
+        try:
+            while self._thread is not None and not self._all_done(self.state) and time.monotonic() < end:
+                watch(self.state)
+                time.sleep(0.1)
+        finally:
+            with self._lock:
+                self._leaving = True
+                self._lock.notify_all()
+            if self._thread is not None:
+                self._thread.join(timeout=1.0)  # a thread that hangs in a dead mount is left behind
+                self._thread = None
         return self.state
+
+    def _all_done(self, state: State) -> bool:
+        """With the policy "later" the last copies never have enough later ones: there is nothing to wait for."""
+        return not state.waiting and (not state.copied or self._settled == "later")
 
     # --- for resuming, by the thread that trains
 
@@ -210,7 +235,7 @@ class Mirror:
             arriving.replace(target)
         except SnapshotError as error:
             arriving.unlink(missing_ok=True)
-            self.note(f"mirror: left out {target.name}: {error}")
+            self.notes.append(f"mirror: left out {target.name}: {error}")
             return False
         return True
 
@@ -242,11 +267,11 @@ class Mirror:
             self._not_before = now + wait
             told = _in_words(error)
             if told != self.trouble and self._failures > 1:  # one hiccup is not worth a line
-                self.note(f"mirror: {told}; tried again until it works, training goes on")
+                self.notes.append(f"mirror: {told}; tried again until it works, training goes on")
                 self.trouble = told
             return wait
         if self.trouble:
-            self.note("mirror: it works again")
+            self.notes.append("mirror: it works again")
         self.trouble, self._failures, self._not_before = "", 0, 0.0
         return pause
 
@@ -291,7 +316,7 @@ class Mirror:
         try:
             files = json.loads((home / MANIFEST).read_text(encoding="utf8"))["files"]
         except (FileNotFoundError, ValueError, KeyError) as error:
-            self.note(f"mirror: the checkpoint of step {step} is gone before it was copied ({error})")
+            self.notes.append(f"mirror: the checkpoint of step {step} is gone before it was copied ({error})")
             self._copying = None
             return
         before = yield from self._parent(step)
@@ -394,11 +419,10 @@ class Mirror:
 
     def settled_policy(self, name: str) -> str:
         """What "auto" means for a file on this shelf."""
-        if self.policy != "auto":
-            return self.policy
-        if self.shelf.sent(name) is not None:
-            return "sent"
-        return "later" if self.shelf.is_mount_of_its_own() else "read-back"
+        if self._settled == "auto":
+            kept_here = "later" if self.shelf.is_mount_of_its_own() else "read-back"
+            self._settled = "sent" if self.shelf.sent(name) is not None else kept_here
+        return self._settled
 
     def _retain(self) -> Iterator[None]:
         """Remove what is older than enough confirmed snapshots: the manifest first, then what only it needed."""

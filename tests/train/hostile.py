@@ -9,13 +9,12 @@ that vanishes for a while, listings from a while ago.
 from __future__ import annotations
 
 import errno
+import hashlib
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbkit.train.shelf import Blob, Shelf
-
-import hashlib
 
 FAULTS = ("eio", "full", "dropped", "truncated", "flipped", "zeroed", "flipped_there", "stale", "vanished", "slow")
 

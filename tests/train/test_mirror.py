@@ -14,7 +14,6 @@ from nbkit.base.record import Record
 from nbkit.train import shelf as shelf_module
 from nbkit.train import store as store_module
 from nbkit.train.mirror import Mirror
-from nbkit.train.shelf import Shelf
 from nbkit.train.store import CheckpointError, CheckpointStore
 
 SCHEDULES = int(os.environ.get("NBKIT_SCHEDULES", "150"))
@@ -39,10 +38,7 @@ class Machine:
     ):
         self.draw, self.now = draw, 0.0
         self.drive = hostile.HostileDrive(server, draw, faults)
-        self.notes: list[str] = []
-        self.mirror = Mirror(
-            self.drive, "run", folder, keep=2, policy=policy, clock=lambda: self.now, note=self.notes.append
-        )
+        self.mirror = Mirror(self.drive, "run", folder, keep=2, policy=policy, clock=lambda: self.now)
         self.store = CheckpointStore(folder / "checkpoints", keep=2, mirror=self.mirror)
         self.record = Record(folder, {}, writer=True)
         self.step = 0
@@ -58,7 +54,9 @@ class Machine:
         self.record.rewind(self.step if found else -1)
         logged = [row["step"] for row in self.record.rows()]
         assert len(set(logged)) == len(logged), "the log has a step twice"
-        if any("log.jsonl" in note for note in self.notes):  # a piece that never arrived is told of, and stays lost
+        if any(
+            "log.jsonl" in note for note in self.mirror.notes
+        ):  # a piece that never arrived is told of, and stays lost
             assert self.step > self.safe, "a confirmed snapshot has its whole log"
             self.gap = True
         assert self.gap or logged == list(range(1, self.step + 1)), "the log has a gap that nobody was told of"
