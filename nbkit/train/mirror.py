@@ -131,7 +131,8 @@ class Mirror:
                 s.step for n, s in self.known.items() if n not in self.confirmed and s.step > max(safe, default=-1)
             }
             backlog = open_ | set(self._waiting) | ({self._copying} if self._copying is not None else set())
-            return State(tuple(sorted(backlog, reverse=True)), max(safe, default=None), self.trouble)
+            newest_first = (tuple(sorted(steps, reverse=True)) for steps in (waiting, copied))
+            return State(*newest_first, confirmed=safe, trouble=self.trouble)
 
     def start(self) -> None:
         """Work in a thread from now on."""

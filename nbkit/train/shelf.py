@@ -54,13 +54,13 @@ class Shelf:
         return str(self.root)
 
     def open(self) -> None:
-        """Make the folder where there is none yet. The folder above it must be there: a mount that is not up has none."""
+        """Make the folder where there is none yet. The one above it must be there: a mount that is not up has none."""
         self.root.mkdir(exist_ok=True)
         if not (self.root / MARKER).exists():
             (self.root / MARKER).write_text("Checkpoints of nbkit. `nbkit runs` reads them.\n", encoding="utf8")
 
     def check(self) -> None:
-        """OSError where the shelf is gone: whoever writes below an empty mount point writes to the disk of the machine."""
+        """OSError where the shelf is gone: what is written below an empty mount point stays on this machine."""
         if not (self.root / MARKER).exists():
             raise OSError(errno.ENOTCONN, f"{self.root} is not there; mount it again")
 

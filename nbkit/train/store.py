@@ -116,7 +116,7 @@ class CheckpointStore:
     def newest(self, *, clean: bool = False) -> Checkpoint | None:
         """The newest whole checkpoint, here or on the mirror; None for a run that never wrote one.
 
-        `table` tells what was looked at, `notes` what is wrong. What the mirror has and the folder lacks is brought back.
+        `table` tells what was looked at, `notes` what is wrong. What only the mirror has is brought back.
 
         clean    rename damaged ones to damaged-..., remove what a dying process left half written, and ask the mirror;
                  only for the process that writes here, others may be looking while it does
@@ -149,8 +149,9 @@ class CheckpointStore:
         except OSError as error:
             if not self.steps():
                 raise CheckpointError(
-                    f"the mirror {self.mirror.shelf} cannot be read ({error}), and there is no checkpoint here: to start "
-                    "now might leave behind what lies there. Mount it and run again, or unset NBKIT_MIRROR to do without"
+                    f"the mirror {self.mirror.shelf} cannot be read ({error}), and there is no checkpoint here: to "
+                    "start now might leave behind what lies there. Mount it and run again, or do without a mirror "
+                    "(NBKIT_MIRROR=none)"
                 ) from error
             self.notes.append(f"the mirror {self.mirror.shelf} cannot be read ({error}); what lies here is used")
             return []

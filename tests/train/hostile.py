@@ -1,7 +1,7 @@
 """A Drive that behaves as badly as the real one has been seen to, and worse, from a seed.
 
-What is written lies in a cache on the machine and reads back from there. Uploads happen later, in any order (those of one
-file in theirs). When the machine dies, what was not uploaded is gone. On top of that come faults, each with a
+What is written lies in a cache on the machine and reads back from there. Uploads happen later, in any order (those of
+one file in theirs). When the machine dies, what was not uploaded is gone. On top of that come faults, each with a
 probability: errors before or in the middle of a write, damage that shows and damage that only the server has, a mount
 that vanishes for a while, listings from a while ago.
 """
