@@ -15,8 +15,6 @@ import errno
 import hashlib
 import json
 import math
-import shutil
-import tempfile
 import threading
 import time
 from collections import deque
@@ -26,8 +24,8 @@ from typing import NamedTuple
 
 from nbkit.base import record
 from nbkit.train import snapshot
-from nbkit.train.layout import MANIFEST, PREFIX, WRITING
-from nbkit.train.shelf import Blob, Shelf
+from nbkit.train.layout import MANIFEST, PREFIX
+from nbkit.train.shelf import Blob, Shelf, measure
 from nbkit.train.snapshot import CONFIRMED, Snapshot, SnapshotError
 
 MEDIA = ("views", "audio")
@@ -94,6 +92,7 @@ class Mirror:
         self._settled = policy
         self._own: set[str] = set()  # manifests written by this object
         self._whole: set[str] = set()  # files that this object has read, and found as they should be
+        self._hashes: dict[tuple[Path, int, int], Blob] = {}
         self._waiting: dict[int, float | None] = {}
         self._job: Iterator[None] | None = None
         self._copying: int | None = None
@@ -111,10 +110,11 @@ class Mirror:
         """The checkpoint of `step` lies in the run folder, whole. Returns at once."""
         with self._lock:
             self._waiting[step] = metric
+            newest = max(self._waiting)
             while len(self._waiting) > WAITING:
                 best = min((s for s in self._waiting if self._finite(s)), key=self._waiting.__getitem__, default=None)
-                spare = [s for s in self._waiting if s not in (best, step) and not self._nth(s)]
-                del self._waiting[min(spare or [s for s in self._waiting if s != step])]
+                spare = [s for s in self._waiting if s not in (best, newest) and not self._nth(s)]
+                del self._waiting[min(spare or [s for s in self._waiting if s != newest])]
             self._lock.notify_all()
 
     def pinned(self) -> set[int]:
@@ -126,11 +126,9 @@ class Mirror:
     def state(self) -> State:
         """How far the mirror is; safe to ask from any thread."""
         with self._lock:
-            safe = [s.step for n, s in self.known.items() if n in self.confirmed]
-            open_ = {
-                s.step for n, s in self.known.items() if n not in self.confirmed and s.step > max(safe, default=-1)
-            }
-            backlog = open_ | set(self._waiting) | ({self._copying} if self._copying is not None else set())
+            safe = max((s.step for n, s in self.known.items() if n in self.confirmed), default=None)
+            copied = {s.step for n, s in self.known.items() if n in self._own and (safe is None or s.step > safe)}
+            waiting = {*self._waiting, *([] if self._copying is None else [self._copying])}
             newest_first = (tuple(sorted(steps, reverse=True)) for steps in (waiting, copied))
             return State(*newest_first, confirmed=safe, trouble=self.trouble)
 
@@ -177,68 +175,14 @@ class Mirror:
         return sorted(found, reverse=True)
 
     def bring_back(self, name: str) -> Snapshot:
-        """Copy a snapshot into the run folder: checkpoint, log, pictures and sounds.
-
-        raises OSError, and SnapshotError where the checkpoint is not whole. A piece of the log or a picture that is
-        not whole is left out with a note.
-        """
-        found = snapshot.read(self.shelf, self.run, name)
-        checkpoint = {Path(path): blob for path, blob in found.files.items() if path.startswith("checkpoints/")}
-        home = f"{PREFIX}{found.step:09d}"
-        writing = self.folder / "checkpoints" / f"{WRITING}{found.step:09d}"
-        shutil.rmtree(writing, ignore_errors=True)
-        writing.mkdir(parents=True)
-        try:
-            for path, blob in checkpoint.items():
-                snapshot.fetch(self.shelf, blob, writing / path.name)
-                self._whole.add(blob.name)
-            (writing / MANIFEST).write_text(found.inline[f"checkpoints/{home}/{MANIFEST}"], encoding="utf8")
-            self._bring_back_rest(found)
-            shutil.rmtree(writing.with_name(home), ignore_errors=True)
-            writing.replace(writing.with_name(home))  # last: from now on it counts
-        finally:
-            shutil.rmtree(writing, ignore_errors=True)
+        """Copy a snapshot into the run folder; raises OSError, and SnapshotError where its checkpoint is not whole."""
+        found, whole, lost = snapshot.bring_back(self.shelf, self.run, name, self.folder)
+        self._whole |= whole
+        self.notes.extend(f"mirror: left out {told}" for told in lost)
         if found.blobs() <= self._whole:  # as good as one that was written from here
             self.known[found.name] = found
             self._own.add(found.name)
         return found
-
-    def _bring_back_rest(self, found: Snapshot) -> None:
-        self._bring_back_log(found)
-        for path, blob in found.files.items():
-            if not path.startswith("checkpoints/") and not (self.folder / path).exists():
-                self._bring_back_file(blob, self.folder / path)
-        for path, text in found.inline.items():
-            target = self.folder / path
-            if not target.exists() and not path.startswith("checkpoints/"):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(text, encoding="utf8")
-
-    def _bring_back_log(self, found: Snapshot) -> None:
-        """The log up to the snapshot, unless there is as much of it here."""
-        here = record.Record(self.folder, {}).rows()
-        pieces = []
-        for blob in found.log:
-            with tempfile.TemporaryDirectory() as folder:
-                piece = Path(folder) / "piece"
-                if self._bring_back_file(blob, piece):
-                    pieces.append(piece.read_text(encoding="utf8"))
-        lines = "".join(pieces)
-        if lines.count("\n") > sum(row.get("step", 0) <= found.step for row in here):
-            record.write_text(self.folder / record.LOG, lines)
-
-    def _bring_back_file(self, blob: Blob, target: Path) -> bool:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        arriving = target.with_name(f".{target.name}")
-        try:
-            snapshot.fetch(self.shelf, blob, arriving)
-            self._whole.add(blob.name)
-            arriving.replace(target)
-        except SnapshotError as error:
-            arriving.unlink(missing_ok=True)
-            self.notes.append(f"mirror: left out {target.name}: {error}")
-            return False
-        return True
 
     def set_aside(self, name: str, reason: str) -> None:
         """Leave a word beside a damaged snapshot, so that nobody reads all of it again; raises OSError."""
@@ -262,7 +206,7 @@ class Mirror:
         try:
             pause = self._piece()
         except OSError as error:
-            self._job = None  # begun anew; what has arrived is found by its name
+            self._begin_anew()
             self._failures += 1
             wait = min(LONGEST_PAUSE, 2.0 ** min(self._failures, 10) / 2)
             self._not_before = now + wait
@@ -275,6 +219,13 @@ class Mirror:
             self.notes.append("mirror: it works again")
         self.trouble, self._failures, self._not_before = "", 0, 0.0
         return pause
+
+    def _begin_anew(self) -> None:
+        """Give the copy up, to be done again unless a newer one comes first. What has arrived is found by its name."""
+        step, self._job = self._copying, None
+        if step is not None:
+            self._copying = None
+            self.offer(step, self._metric)
 
     def _piece(self) -> float:
         if not self._looked:
@@ -292,11 +243,11 @@ class Mirror:
 
     def _next_job(self) -> Iterator[None] | None:
         with self._lock:
-            if self._copying is None and self._waiting:
+            if self._waiting:
                 self._copying = max(self._waiting)
                 self._metric = self._waiting.pop(self._copying)
         if self._copying is not None:
-            return self._copy(self._copying, self._metric)
+            return self._copied(self._copying, self._metric)
         if self._confirm():
             return self._retain()
         return None
@@ -305,11 +256,22 @@ class Mirror:
         """What lies there already."""
         names = self.shelf.names(snapshot.folder(self.run))
         for name in names:
-            if snapshot.step_of(name) is not None and name not in self.known and name + snapshot.DAMAGED not in names:
+            step = snapshot.step_of(name)
+            of_this_past = step is not None and step <= self._started_at and name + snapshot.DAMAGED not in names
+            if of_this_past and name not in self.known:
                 with contextlib.suppress(SnapshotError, FileNotFoundError):
                     self.known[name] = snapshot.read(self.shelf, self.run, name)
         self.confirmed = {n for n in self.known if n + CONFIRMED in names}
         self._looked = True
+
+    def _copied(self, step: int, metric: float | None) -> Iterator[None]:
+        """Copy the checkpoint of `step`, or say that it cannot be copied any more."""
+        try:
+            yield from self._copy(step, metric)
+        except SnapshotError as error:
+            self.notes.append(f"mirror: the checkpoint of step {step} is not copied: {error}")
+        with self._lock:
+            self._copying = None
 
     def _copy(self, step: int, metric: float | None) -> Iterator[None]:
         """Bring the checkpoint of `step` and what is new in the run onto the shelf, a file at a time."""
@@ -317,9 +279,7 @@ class Mirror:
         try:
             files = json.loads((home / MANIFEST).read_text(encoding="utf8"))["files"]
         except (FileNotFoundError, ValueError, KeyError) as error:
-            self.notes.append(f"mirror: the checkpoint of step {step} is gone before it was copied ({error})")
-            self._copying = None
-            return
+            raise SnapshotError(f"its manifest here cannot be read ({error})", final=True) from error
         before = yield from self._parent(step)
         new = Snapshot("", step, metric, self.clock(), self._small_files(home), {}, list(before.log) if before else [])
         for name, wanted in files.items():
@@ -328,11 +288,11 @@ class Mirror:
             yield from self._send(blob, path)
             new.files[path.relative_to(self.folder).as_posix()] = blob
         for path in self._media():
-            key, content = path.relative_to(self.folder).as_posix(), path.read_bytes()
-            new.files[key] = self._blob("media", step, path.name, len(content), hashlib.sha256(content).hexdigest())
-            if before and key in before.files and before.files[key][1:] == new.files[key][1:]:
+            key, found = path.relative_to(self.folder).as_posix(), self._measured(path)
+            new.files[key] = self._blob("media", step, path.name, found.size, found.sha256)
+            if before and key in before.files and before.files[key][1:] == found[1:]:
                 new.files[key] = before.files[key]
-            yield from self._send(new.files[key], content)
+            yield from self._send(new.files[key], path)
         lines = self._lines(before.step if before else None, step)
         if lines:
             new.log.append(self._blob("log", step, "log.jsonl", len(lines), hashlib.sha256(lines).hexdigest()))
@@ -344,7 +304,6 @@ class Mirror:
         with self._lock:
             self.known[name] = new._replace(name=name)
             self._own.add(name)
-            self._copying = None
 
     def _send(self, blob: Blob, source: Path | bytes) -> Iterator[None]:
         """Write a file unless it lies there whole, and read it back."""
@@ -354,6 +313,8 @@ class Mirror:
         self.shelf.put(blob.name, source)
         yield
         if not self._lies_there(blob):
+            if isinstance(source, Path) and measure(source)[1:] != blob[1:]:
+                raise SnapshotError(f"{source.name} has changed on the disk of this machine", final=True)
             raise OSError(errno.EIO, "what was written reads back as something else")
 
     def _lies_there(self, blob: Blob) -> bool:
@@ -393,6 +354,14 @@ class Mirror:
         files = (path for part in MEDIA for path in (self.folder / part).glob("*"))
         return sorted(path for path in files if path.suffix != ".json" and not path.name.startswith("."))
 
+    def _measured(self, path: Path) -> Blob:
+        """Size and hash of a picture or a sound, which is read only when it has changed."""
+        stat = path.stat()
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        if key not in self._hashes:
+            self._hashes[key] = measure(path)
+        return self._hashes[key]
+
     def _lines(self, after: int | None, step: int) -> bytes:
         """The lines of the log behind the step `after` (None: all), up to `step`."""
         rows = record.Record(self.folder, {}).rows()
@@ -426,7 +395,7 @@ class Mirror:
         return self._settled
 
     def _retain(self) -> Iterator[None]:
-        """Remove what is older than enough confirmed snapshots: the manifest first, then what only it needed."""
+        """Remove what is older than enough confirmed snapshots: manifests first, then what none of the rest needs."""
         by_step = sorted(self.known.values(), key=lambda s: (s.step, s.written), reverse=True)
         safe = [s for s in by_step if s.name in self.confirmed]
         if len(safe) < self.keep:
@@ -434,16 +403,18 @@ class Mirror:
         oldest = safe[self.keep - 1].step
         measured = [s for s in safe if s.metric is not None and math.isfinite(s.metric)]
         best = min(measured, key=lambda s: (s.metric, -s.step), default=None)
-        going = [s for s in by_step if s.step < oldest and s is not best and not self._nth(s.step)]
-        for one in going:
-            with self._lock:
-                del self.known[one.name]
-            needed = set().union(*(s.blobs() for s in self.known.values()))
-            where = snapshot.folder(self.run)
-            for name in (f"{where}/{one.name}", f"{where}/{one.name}{CONFIRMED}", *sorted(one.blobs() - needed)):
-                self.shelf.drop(name)
-                self._whole.discard(name)
-                yield
+        kept = {s.name: s for s in by_step if s.step >= oldest or s is best or self._nth(s.step)}
+        with self._lock:
+            self.known = kept
+        needed = {Path(name).name for s in kept.values() for name in s.blobs()}
+        needed |= {name + mark for name in kept for mark in ("", CONFIRMED)}
+        for part in ("checkpoints", "blobs", "log", "media"):
+            where = snapshot.folder(self.run, part)
+            for name in self.shelf.names(where):
+                if name not in needed and name[:9].isdigit() and int(name[:9]) < oldest:
+                    self.shelf.drop(f"{where}/{name}")
+                    self._whole.discard(f"{where}/{name}")
+                    yield
 
     def _finite(self, step: int) -> bool:
         metric = self._waiting[step]

@@ -44,6 +44,12 @@ class Blob(NamedTuple):
     sha256: str
 
 
+def measure(path: Path) -> Blob:
+    """Size and hash of any file."""
+    with open(path, "rb") as stream:
+        return Blob(path.name, os.fstat(stream.fileno()).st_size, hashlib.file_digest(stream, "sha256").hexdigest())
+
+
 class Shelf:
     """Files that are written once, below a folder. Every method may raise OSError, and then has done nothing final."""
 
@@ -113,12 +119,7 @@ class Shelf:
 
     def measure(self, name: str) -> Blob:
         """Read a file for its size and hash alone."""
-        digest, size = hashlib.sha256(), 0
-        with open(self.root / name, "rb") as stream:
-            while piece := stream.read(PIECE):
-                digest.update(piece)
-                size += len(piece)
-        return Blob(name, size, digest.hexdigest())
+        return measure(self.root / name)._replace(name=name)
 
     def drop(self, name: str) -> None:
         """Remove a file. It is emptied first, so that what a trash keeps of it takes no room."""

@@ -16,9 +16,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nbkit.base import record
+from nbkit.train.layout import MANIFEST, PREFIX, WRITING
 from nbkit.train.shelf import Blob, Shelf, patiently
 
 CONFIRMED, DAMAGED = ".confirmed", ".damaged"
@@ -99,3 +102,61 @@ def fetch(shelf: Shelf, blob: Blob, target: Path) -> None:
         raise SnapshotError(f"{Path(blob.name).name} has {found.size} bytes, wanted {blob.size}", final=False)
     if found.sha256 != blob.sha256:
         raise SnapshotError(f"{Path(blob.name).name} differs from its sha256", final=True)
+
+
+def bring_back(shelf: Shelf, run: str, name: str, target: Path) -> tuple[Snapshot, set[str], list[str]]:
+    """Copy a snapshot into the run folder `target`: checkpoint, log, pictures and sounds. What is there already stays.
+
+    returns   the snapshot, the names of the files that are whole on the shelf, and what was left out since it is not:
+              a piece of the log or a picture is no reason to go back to an older checkpoint
+    raises    OSError, and SnapshotError where the checkpoint itself is not whole
+    """
+    found = read(shelf, run, name)
+    home = target / "checkpoints" / f"{PREFIX}{found.step:09d}"
+    writing = home.with_name(f"{WRITING}{found.step:09d}")
+    shutil.rmtree(writing, ignore_errors=True)
+    writing.mkdir(parents=True)
+    whole: set[str] = set()
+    lost: list[str] = []
+
+    def arrived(blob: Blob, path: Path) -> bool:
+        try:
+            fetch(shelf, blob, path)
+        except SnapshotError as error:
+            path.unlink(missing_ok=True)
+            lost.append(str(error))
+            return False
+        whole.add(blob.name)
+        return True
+
+    try:
+        for path, blob in found.files.items():
+            if path.startswith("checkpoints/"):
+                fetch(shelf, blob, writing / Path(path).name)
+                whole.add(blob.name)
+        (writing / MANIFEST).write_text(found.inline[f"checkpoints/{home.name}/{MANIFEST}"], encoding="utf8")
+        arriving = writing / "arriving"
+        pieces = [arriving.read_text(encoding="utf8") for blob in found.log if arrived(blob, arriving)]
+        _join_log(target, found.step, "".join(pieces))
+        for path, blob in found.files.items():
+            place = target / path
+            if not path.startswith("checkpoints/") and not place.exists() and arrived(blob, arriving):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                arriving.replace(place)
+        for path, text in found.inline.items():
+            if not path.startswith("checkpoints/") and not (target / path).exists():
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                (target / path).write_text(text, encoding="utf8")
+        arriving.unlink(missing_ok=True)
+        shutil.rmtree(home, ignore_errors=True)
+        writing.replace(home)  # last: from now on it counts
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
+    return found, whole, lost
+
+
+def _join_log(target: Path, step: int, lines: str) -> None:
+    """The log up to the snapshot, unless there is as much of it here."""
+    here = sum(row.get("step", 0) <= step for row in record.Record(target, {}).rows())
+    if lines.count("\n") > here:
+        record.write_text(target / record.LOG, lines)
