@@ -280,6 +280,8 @@ class Mirror:
             files = json.loads((home / MANIFEST).read_text(encoding="utf8"))["files"]
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise SnapshotError(f"its manifest here cannot be read ({error})", final=True) from error
+        if (yield from self._there_already(step, {(wanted["size"], wanted["sha256"]) for wanted in files.values()})):
+            return
         before = yield from self._parent(step)
         new = Snapshot("", step, metric, self.clock(), self._small_files(home), {}, list(before.log) if before else [])
         for name, wanted in files.items():
@@ -304,6 +306,20 @@ class Mirror:
         with self._lock:
             self.known[name] = new._replace(name=name)
             self._own.add(name)
+
+    def _there_already(self, step: int, files: set[tuple[int, str]]) -> Generator[None, None, bool]:
+        """Whether an earlier session has copied this very checkpoint, and all of it is whole."""
+        for name, one in list(self.known.items()):
+            same = {blob[1:] for path, blob in one.files.items() if path.startswith("checkpoints/")} == files
+            if one.step == step and same:
+                for blob in (*one.files.values(), *one.log):
+                    if not self._lies_there(blob):
+                        break
+                    yield
+                else:
+                    self._own.add(name)
+                    return True
+        return False
 
     def _send(self, blob: Blob, source: Path | bytes) -> Iterator[None]:
         """Write a file unless it lies there whole, and read it back."""

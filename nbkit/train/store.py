@@ -19,16 +19,19 @@ import json
 import math
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from nbkit.base import record, workspace
 from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
 from nbkit.train.mirror import Mirror
-from nbkit.train.shelf import GONE, patiently
+from nbkit.train.shelf import GONE, Shelf, patiently
 from nbkit.train.snapshot import Snapshot, SnapshotError
+from nbkit.views.progress import duration
 
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
 
@@ -57,6 +60,26 @@ class Verdict(NamedTuple):
     verdict: str
 
 
+def open_store(run: record.Record, keep: int, every: int = 0) -> CheckpointStore:
+    """The checkpoints of a run, with a mirror where there is a place for one (workspace.mirror).
+
+    raises CheckpointError where a mirror was asked for and cannot be opened
+    """
+    place = workspace.mirror() if run.writer else None
+    if place is None:
+        return CheckpointStore(run.folder / "checkpoints", keep)
+    shelf = Shelf(place)
+    try:
+        patiently(shelf.open)
+    except OSError as error:
+        raise CheckpointError(
+            f"the mirror {place} cannot be opened ({error}); mount it, or name another folder in NBKIT_MIRROR "
+            "(the folder above it must exist), or set NBKIT_MIRROR=none to keep checkpoints on this machine only"
+        ) from error
+    mirror = Mirror(shelf, run.name, run.folder, keep=keep, every=every)
+    return CheckpointStore(run.folder / "checkpoints", keep, mirror)
+
+
 class CheckpointStore:
     """The checkpoints of one run, here and, where there is a mirror, on its shelf."""
 
@@ -66,6 +89,17 @@ class CheckpointStore:
         self.notes: list[str] = []
         self.table: list[Verdict] = []
         self.brought_back: Snapshot | None = None  # by the last call of newest()
+
+    def follow(self, step: int) -> None:
+        """Training goes on from this step: what is here and not on the mirror is copied from now on."""
+        if self.mirror is None:
+            return
+        self.mirror.begin(step)
+        for mine in sorted(self.steps()):
+            if mine <= step:
+                with contextlib.suppress(CheckpointError):
+                    self.mirror.offer(mine, _manifest(self.folder / f"{PREFIX}{mine:09d}").get("metric"))
+        self.mirror.start()
 
     def steps(self) -> dict[int, Path]:
         """Step to folder, the newest first."""
@@ -250,6 +284,17 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder.name} cannot be read: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{MANIFEST} lacks {error}") from error
+
+
+def as_table(found: list[Verdict], now: float | None = None) -> tuple[list[str], list[list[str]]]:
+    """Head and rows for a reader: step, where, size, age, verdict."""
+    now = time.time() if now is None else now
+    rows = []
+    for one in found:
+        size = f"{one.size / 1e6:,.1f} MB" if one.size else ""
+        age = f"{duration(max(0.0, now - one.written))} ago" if one.written else ""
+        rows.append([f"{one.step:,}", one.where, size, age, one.verdict])
+    return ["step", "where", "size", "written", "verdict"], rows
 
 
 def _size(folder: Path) -> int:
