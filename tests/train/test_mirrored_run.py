@@ -28,7 +28,9 @@ def shelf(tmp_path, monkeypatch):
 
 
 def train(shelf, stop_at: int, **values):
-    config = toy.ToyTrain.from_dict({"batch_size": 12, "save_every": 5, "evaluate_every": 10, "stop_at": stop_at} | values)
+    config = toy.ToyTrain.from_dict(
+        {"batch_size": 12, "save_every": 5, "evaluate_every": 10, "stop_at": stop_at} | values
+    )
     with Record.open("toy", config, "data", repeat=config.repeat) as run:
         store = CheckpointStore(run.folder / "checkpoints", config.keep, Mirror(shelf, run.name, run.folder))
         return fit(toy.ToyTask(config), config, store, run), run, store
