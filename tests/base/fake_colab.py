@@ -81,7 +81,8 @@ class FakeColab:
     def unmount(self) -> None:
         """The mount point is an empty folder again."""
         self.come_back()
-        (self.mount_point / "MyDrive").unlink(missing_ok=True)
+        if self.is_mounted():
+            (self.mount_point / "MyDrive").unlink()
 
     def calls(self) -> list[list[Any]]:
         """What google.colab was asked for, in any kernel: [name, arguments]."""
