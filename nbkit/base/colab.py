@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbkit
+from nbkit.base import environment
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -153,8 +154,7 @@ def _lacking(requirements: Path) -> list[str]:
 
     lines = requirements.read_text(encoding="utf-8").splitlines() if requirements.exists() else []
     wanted = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    have = _distributions()
-    return [str(one) for one in wanted if not _meets(have.get(_key(one.name)), one.specifier)]
+    return [str(one) for one in wanted if not _meets(environment.installed(one.name), one.specifier)]
 
 
 def _meets(version: str | None, specifier: SpecifierSet) -> bool:
@@ -171,6 +171,7 @@ def _install(requirements: list[str]) -> None:
         constraints.write_text("".join(held), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), *requirements]
         result = subprocess.run(command, capture_output=True, text=True)
+    importlib.invalidate_caches()
     if result.returncode:
         raise RuntimeError(
             f"wanted {', '.join(requirements)} beside the packages of this runtime, pip could not install them: "

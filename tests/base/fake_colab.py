@@ -11,7 +11,8 @@ In this process, for one test:
 In a kernel, in `nbkit run` and in papermill: every kernel that is started with `fake.environment()` in its environment
 has google.colab in sys.modules before its first cell, as on Colab, and obeys the same folder:
 
-    subprocess.run([sys.executable, "-m", "nbkit.run", "run", "22_glow_train"], env={**os.environ, **fake.environment()})
+    command = [sys.executable, "-m", "nbkit.run", "run", "22_glow_train"]
+    subprocess.run(command, env={**os.environ, **fake.environment()})
 
 Whoever holds the object steers them all while they run: `set`, `drop`, `come_back`, `unmount`, `calls`. `cloud` is what
 Drive holds; it outlives every machine, so a second FakeColab(other, cloud=first.cloud) is the next machine.
@@ -128,9 +129,9 @@ class FakeColab:
     def check(self, *paths: Any) -> None:
         """OSError where one of the paths lies below a mount that has dropped."""
         for path in paths:
-            if isinstance(path, (str, os.PathLike)) and os.fspath(path).startswith(str(self.mount_point)):
-                if self.dropped():
-                    raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), os.fspath(path))
+            below = isinstance(path, (str, os.PathLike)) and os.fspath(path).startswith(str(self.mount_point))
+            if below and self.dropped():
+                raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), os.fspath(path))
 
 
 def inhabit(folder: str, cloud: str) -> None:
@@ -187,9 +188,7 @@ def _modules(fake: FakeColab) -> dict[str, types.ModuleType]:
 
 
 def _drive(fake: FakeColab, module: Any, message: Any) -> None:
-    def mount(
-        mountpoint: str, force_remount: bool = False, timeout_ms: int = 120_000, readonly: bool = False
-    ) -> None:
+    def mount(mountpoint: str, force_remount: bool = False, timeout_ms: int = 120_000, readonly: bool = False) -> None:
         fake.log("drive.mount", mountpoint=mountpoint, force_remount=force_remount)
         answer = fake.answers()["mount"] if fake.answers()["page"] else "failed"
         if answer == "unsupported":
@@ -253,26 +252,40 @@ def _others(fake: FakeColab, package: Any) -> None:
     package.output.enable_custom_widget_manager = lambda: fake.log("output.enable_custom_widget_manager")
 
 
-def run_cells(cells: list[str], cwd: Path, environment: dict[str, str]) -> list[str]:
-    """What each cell printed, in one kernel of this Python with this environment; AssertionError where one fails."""
-    from jupyter_client.manager import start_new_kernel
+def run_cells(cells: list[str], cwd: Path, environment: dict[str, str], options: tuple[str, ...] = ()) -> list[str]:
+    """What each cell printed, in one kernel with this environment; AssertionError where one fails.
 
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(cwd), env=environment)
-    printed = []
+    options  of the kernel's Python; with `-c` in them, they start the kernel themselves
+    """
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import KernelManager
+
+    class ThisPython(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            words = [sys.executable, *options, *([] if "-c" in options else ["-m", "ipykernel_launcher"])]
+            return KernelSpec(argv=[*words, "-f", "{connection_file}"], display_name="Python 3", language="python")
+
+    manager = KernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
+    manager.start_kernel(cwd=str(cwd), env=environment)
+    client = manager.client()
+    client.start_channels()
     try:
-        for cell in cells:
-            texts: list[str] = []
-
-            def hear(message: dict[str, Any], texts: list[str] = texts) -> None:
-                if message["msg_type"] == "stream":
-                    texts.append(message["content"]["text"])
-                elif message["msg_type"] == "error":
-                    texts.append("\n".join(message["content"]["traceback"]))
-
-            reply = client.execute_interactive(cell, output_hook=hear, timeout=60)
-            assert reply["content"]["status"] == "ok", "".join(texts)
-            printed.append("".join(texts))
+        client.wait_for_ready(timeout=60)
+        return [_printed(client, cell) for cell in cells]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    return printed
+
+
+def _printed(client: Any, cell: str) -> str:
+    texts: list[str] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            texts.append(message["content"]["text"])
+        elif message["msg_type"] == "error":
+            texts.append("\n".join(message["content"]["traceback"]))
+
+    reply = client.execute_interactive(cell, output_hook=hear, timeout=120)
+    assert reply["content"]["status"] == "ok", "".join(texts)
+    return "".join(texts)

@@ -55,7 +55,9 @@ def test_without_drive_one_line_says_what_will_be_lost_and_nobody_is_asked_again
     fake.set(mount=answer)
     assert drive.mirror_folder() is None
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith(f"Drive is not mounted {told}: training goes on, but its checkpoints lie on this machine alone")
+    assert line.startswith(
+        f"Drive is not mounted {told}: training goes on, but its checkpoints lie on this machine alone"
+    )
     fake.set(mount="granted")
     assert drive.mirror_folder() is None
     assert capsys.readouterr().out == ""

@@ -112,7 +112,7 @@ def session(folder: Path, draw: random.Random, cut: bool) -> dict:
     child = os.fork()
     if child == 0:
         os.close(read)
-        sys.stdout = sys.stderr = open(os.devnull, "w")
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         told = lambda values: os.write(write, (json.dumps(values) + "\n").encode())  # noqa: E731
         try:
             shelf = hostile.LateFolder(folder / "mount", folder / "server", random.Random(seed))
