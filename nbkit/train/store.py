@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nbkit.base import record, workspace
+from nbkit.base import drive, record, workspace
 from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
 from nbkit.train.mirror import Mirror
-from nbkit.train.shelf import GONE, Shelf, patiently
+from nbkit.train.shelf import GONE, Shelf, measure, patiently
 from nbkit.train.snapshot import Snapshot, SnapshotError
 from nbkit.views.progress import duration
 
@@ -61,11 +61,11 @@ class Verdict(NamedTuple):
 
 
 def open_store(run: record.Record, keep: int, every: int = 0) -> CheckpointStore:
-    """The checkpoints of a run, with a mirror where there is a place for one (workspace.mirror).
+    """The checkpoints of a run, with a mirror where there is a place for one (base.drive.mirror_folder).
 
     raises CheckpointError where a mirror was asked for and cannot be opened
     """
-    place = workspace.mirror() if run.writer else None
+    place = drive.mirror_folder() if run.writer else None
     if place is None:
         return CheckpointStore(run.folder / "checkpoints", keep)
     shelf = Shelf(place)
@@ -78,6 +78,21 @@ def open_store(run: record.Record, keep: int, every: int = 0) -> CheckpointStore
         ) from error
     mirror = Mirror(shelf, run.name, run.folder, keep=keep, every=every)
     return CheckpointStore(run.folder / "checkpoints", keep, mirror)
+
+
+def copy_export(path: Path) -> None:
+    """Copy a finished file into exports/ on the mirror, where there is one; a line says where it lies, or why not."""
+    place = workspace.mirror()
+    if place is None:
+        return
+    shelf, name = Shelf(place), f"exports/{path.name}"
+    try:
+        wanted = measure(path)
+        if not (shelf.root / name).exists() or shelf.measure(name)[1:] != wanted[1:]:
+            shelf.put(name, path)
+        print(f"a copy of {path.name} lies in {shelf.root / 'exports'}")
+    except OSError as error:
+        print(f"{path.name} could not be copied to {place} ({error}); it lies in {path.parent}")
 
 
 class CheckpointStore:

@@ -86,9 +86,8 @@ def main() -> None:
     print(f"{megabytes:.0f} MB to a mirror of {speed:.0f} MB/s, a checkpoint every {INTERVAL:.0f} s")
     print(f"training waits {ours:6.2f} s a checkpoint, {100 * ours / INTERVAL:.2f} % of its time (local disk and hash)")
     print(f"torch.save     {theirs:6.2f} s a checkpoint, {100 * theirs / INTERVAL:.2f} %, straight into such a folder")
-    print(
-        f"matrix product {statistics.median(computed) / statistics.median(alone):6.2f} x as long while the mirror copies"
-    )
+    slower = statistics.median(computed) / statistics.median(alone)
+    print(f"matrix product {slower:6.2f} x as long while the mirror copies")
 
 
 def multiply() -> float:
