@@ -26,6 +26,7 @@ import json
 import os
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,10 @@ def _modules(fake: FakeColab) -> dict[str, types.ModuleType]:
     _drive(fake, package.drive, message)
     _userdata(fake, package.userdata, errors)
     _others(fake, package)
-    return {"google": google, "google.colab": package, **found}
+    modules = {"google": google, "google.colab": package, **found}
+    for name, module in modules.items():
+        module.__spec__ = ModuleSpec(name, None)  # which find_spec wants of a module that is imported
+    return modules
 
 
 def _drive(fake: FakeColab, module: Any, message: Any) -> None:
