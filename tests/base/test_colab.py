@@ -55,7 +55,7 @@ def of_python(*words: str, **environment: str) -> str:
 
 def test_plain_python_and_a_shell_in_a_terminal():
     assert of_python("-c", LOOK) == "python False"
-    assert of_python("-m", "IPython", "-c", LOOK) == "python False"
+    assert of_python("-m", "IPython", "-c", LOOK).endswith("python False")  # IPython 7 names its window first
 
 
 @pytest.mark.parametrize("value", ["true", "1", "woodpecker"])

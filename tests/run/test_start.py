@@ -16,6 +16,7 @@ from nbkit.run.notebooks import colab_link, repository
 NOTEBOOKS = sorted((Path(nbkit.__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
 
+@pytest.mark.torch
 def test_the_machine_is_told_in_words():
     import torch
 
