@@ -1,6 +1,6 @@
 """What `make test-colab` installs: what the project asks for at Colab's versions, without torch and what needs it.
 
-    python tests/colab_environment.py FOLDER    writes FOLDER/wanted.txt and FOLDER/held.txt, for pip's -r and -c
+python tests/colab_environment.py FOLDER    writes FOLDER/wanted.txt and FOLDER/held.txt, for pip's -r and -c
 """
 
 import re
