@@ -13,6 +13,7 @@ the same folder and go on in it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,7 +21,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class Record:
     config: dict[str, Any]
     writer: bool = False
     changed_code: tuple[str, ...] = ()
+    differs_from: str = ""  # of a new folder: the run here that has most in common with it, and what has changed
     _lock: Any = None
 
     @classmethod
@@ -84,6 +86,7 @@ class Record:
         content = {
             "task": task,
             "parameters": config.as_dict(),
+            **_in_short(config),
             "identity": config.identity(),
             "data": data_fingerprint,
             "repeat": repeat,
@@ -109,6 +112,8 @@ class Record:
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self._lock = _acquire(self.folder)
         self.writer = True
+        if not (self.folder / CONFIG).exists():
+            self.differs_from = nearest(self.config, runs(self.config["task"]))
         pointer = os.environ.get("NBKIT_RUN_POINTER")
         if pointer:
             Path(pointer).write_text(str(self.folder), encoding="utf8")
@@ -213,9 +218,9 @@ def _acquire(folder: Path):
     """One writer a folder. The lock lies on the local disk: those of a mounted Drive cannot be trusted."""
     from filelock import FileLock, Timeout
 
-    locks = workspace.cache() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / (hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16] + ".lock"), timeout=0)
+    path = _lock_file(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0.3)  # is_busy takes it for a moment
     try:
         lock.acquire()
     except Timeout:
@@ -226,14 +231,80 @@ def _acquire(folder: Path):
     return lock
 
 
+def _lock_file(folder: Path) -> Path:
+    return workspace.cache() / "locks" / (hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16] + ".lock")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Be the only writer of a run folder, which need not exist yet; raises RunBusyError."""
+    lock = _acquire(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether a process of this machine writes into a run folder just now."""
+    if not _lock_file(folder).exists():
+        return False
+    try:
+        with held(folder):
+            return False
+    except RunBusyError:
+        return True
+
+
+def _in_short(config) -> dict[str, Any]:
+    """The preset (or "", the defaults) that the parameters are nearest to, and those that differ from it."""
+    values, plain = config.as_dict(), {field.name: field.default for field in config.fields()}
+    short = {}
+    for name, preset in {"": {}, **config.PRESETS}.items():
+        base = plain | dict(preset)
+        short[name] = {key: value for key, value in values.items() if value != base[key]}
+    name = min(short, key=lambda preset: len(short[preset]))
+    return {"preset": name, "changed": short[name]}
+
+
+def nearest(config: dict[str, Any], others: list[Record]) -> str:
+    """Which other run has most in common with one, and what has changed since, in words; "" where there is none.
+
+    "differs from glow_tts-cd34 (step 500) in learning_rate 0.003 -> 0.001"
+    others   the newest first: of several that are equally near, the newest is told
+    """
+    found = [(len(told), told, other) for other in others if (told := _differences(other.config, config))]
+    if not found:
+        return ""
+    count, told, other = min(found, key=lambda one: one[0])
+    if count > 6:
+        told = [*told[:5], f"{count - 5} more"]
+    return f"differs from {other.name} (step {other.status().get('step', 0):,}) in {', '.join(told)}"
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What changes the result and is not the same in two config.json, in words."""
+
+    def told(value: Any) -> str:
+        return "(not there)" if value is None else str(value) or '""'
+
+    before, after = ({**c.get("identity", {}), "repeat": c.get("repeat", 0)} for c in (old, new))
+    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
+    found = [f"{name} {told(before.get(name))} -> {told(after.get(name))}" for name in names]
+    return [*found, "its data"] if old.get("data") != new.get("data") else found
+
+
 def runs(task: str | None = None) -> list[Record]:
-    """The run folders below outputs/runs, the one that was written to last first."""
+    """The run folders below outputs/runs, the one that was written to last first; without those that are damaged."""
     found = [path.parent for path in workspace.runs().glob(f"*/{CONFIG}")]
     found.sort(
         key=lambda folder: (folder / STATUS if (folder / STATUS).exists() else folder).stat().st_mtime, reverse=True
     )
-    records = [Record.read(folder) for folder in found]
-    return [record for record in records if task is None or record.config["task"] == task]
+    records = []
+    for folder in found:
+        with contextlib.suppress(ValueError, OSError):
+            records.append(Record.read(folder))
+    return [record for record in records if task is None or record.config.get("task") == task]
 
 
 def export_name(task: str, **fields: object) -> str:

@@ -109,7 +109,8 @@ class _Run:
         self.run.rewind(self.step if checkpoint else -1)
         if self.rank == 0:
             self.store.follow(self.step)
-        where = f"goes on at step {self.step}" if checkpoint else "starts at step 0"
+        new = f" and {self.run.differs_from}" if self.run.differs_from else ""
+        where = f"goes on at step {self.step}" if checkpoint else f"starts at step 0{new}"
         changed = (
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
         )
