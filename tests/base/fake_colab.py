@@ -8,8 +8,9 @@ In this process, for one test:
         fake.set(mount="declined")          # see ANSWERS
         assert drive.mirror_folder() is None
 
-In a kernel, in `nbkit run` and in papermill: every kernel that is started with `fake.environment()` in its environment
-has google.colab in sys.modules before its first cell, as on Colab, and obeys the same folder:
+In other processes, in kernels, in `nbkit run` and in papermill: every Python that is started with `fake.environment()`
+in its environment sees the same mount (PYTHONPATH has to keep what stands there), and every kernel has
+google.colab in sys.modules before its first cell, as on Colab:
 
     command = [sys.executable, "-m", "nbkit.run", "run", "22_glow_train"]
     subprocess.run(command, env={**os.environ, **fake.environment()})
@@ -38,6 +39,7 @@ ANSWERS = {
     "secrets": {},  # name to value; None: this notebook has no access
     "page": True,  # False: nobody answers requests, as in a kernel that no page talks to
 }
+_inhabited: list[FakeColab] = []
 
 
 class FakeColab:
@@ -49,13 +51,18 @@ class FakeColab:
         self.mount_point = self.folder / "content" / "drive"
         for path in (self.cloud / "MyDrive", self.mount_point.parent):
             path.mkdir(parents=True, exist_ok=True)
-        startup = self.folder / "ipython" / "profile_default" / "startup"
-        startup.mkdir(parents=True, exist_ok=True)
+        # run by every Python of the machine, and before the first cell by its kernels
+        self._write(self.folder / "site" / "sitecustomize.py", kernel=False)
+        self._write(self.folder / "ipython" / "profile_default" / "startup" / "00-colab.py", kernel=True)
+
+    def _write(self, path: Path, *, kernel: bool) -> None:
         lines = [
             "import sys", f"sys.path.insert(0, {str(Path(__file__).parent)!r})", "import fake_colab", "sys.path.pop(0)",
-            f"fake_colab.inhabit({str(self.folder)!r}, {str(self.cloud)!r})", "del fake_colab, sys",
+            f"fake_colab.inhabit({str(self.folder)!r}, {str(self.cloud)!r}, kernel={kernel})", "del fake_colab, sys",
         ]  # fmt: skip
-        (startup / "00-colab.py").write_text("\n".join(lines), encoding="utf-8")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines), encoding="utf-8")
 
     # --- for the test
 
@@ -93,10 +100,12 @@ class FakeColab:
 
     def environment(self) -> dict[str, str]:
         """What the processes of this machine have in their environment."""
+        path = [str(self.folder / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             "COLAB_RELEASE_TAG": "release-colab_20260819",
             "IPYTHONDIR": str(self.folder / "ipython"),
             "NBKIT_DRIVE": str(self.mount_point),
+            "PYTHONPATH": os.pathsep.join(path),
         }
 
     def enter(self, monkeypatch: Any, *, kernel: bool = True) -> None:
@@ -135,10 +144,14 @@ class FakeColab:
                 raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), os.fspath(path))
 
 
-def inhabit(folder: str, cloud: str) -> None:
-    """Make this process a kernel of the machine for good; the start-up file of its kernels calls this."""
+def inhabit(folder: str, cloud: str, *, kernel: bool) -> None:
+    """Make this process one of the machine for good; its kernels have google.colab as well."""
     fake = FakeColab(Path(folder), Path(cloud))
-    sys.modules.update(_modules(fake))
+    if kernel:
+        sys.modules.update(_modules(fake))
+    if _inhabited:
+        return
+    _inhabited.append(fake)
     for (owner, name), function in _mount_functions(fake).items():
         setattr(owner, name, function)
 

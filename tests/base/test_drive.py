@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fake_colab import FakeColab
+from fake_colab import FakeColab, run_cells
 
 from nbkit.base import colab, drive, workspace
 
@@ -192,3 +192,42 @@ def test_only_the_kernel_of_the_page_gives_a_machine_back(fake, monkeypatch, cap
     assert not colab.give_back()
     assert names(fake) == []
     assert "only from the kernel of a Colab page" in capsys.readouterr().out
+
+
+IN_A_KERNEL = [
+    "from nbkit.base import drive; folder = drive.mirror_folder(); print(folder)",
+    "folder.mkdir(); print((folder / 'one').write_text('kept'))",
+    """
+import subprocess, sys
+look = "from nbkit.base import drive; print(drive.mirror_folder())"
+print(subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout, end="")
+""",
+    """
+from pathlib import Path
+Path(folder.parents[3], "dropped").touch()
+one, two = folder / "one", folder / "two"
+for broken in (folder.iterdir, one.read_text, one.unlink, one.stat, two.touch, lambda: two.write_text("")):
+    try:
+        print(list(broken()))
+    except OSError as error:
+        print(error.errno)
+""",
+    "print(drive.mirror_folder()); print((folder / 'one').read_text())",
+    "from nbkit.base import colab; print(colab.give_back())",
+]
+
+
+def test_a_kernel_of_the_page_mounts_and_what_it_starts_takes_the_mount(tmp_path, monkeypatch):
+    """The whole way in a real kernel, where the mount fails as a mount does."""
+    fake = FakeColab(tmp_path / "colab")
+    if colab._started_by_a_program():
+        pytest.skip("a kernel runs these tests, so that no kernel of theirs is the one of a page")
+    monkeypatch.setenv("PYTHONPATH", str(Path(colab.__file__).parents[2]))
+    said = run_cells(IN_A_KERNEL, tmp_path, {**os.environ, **fake.environment()})
+    folder = str(fake.mount_point / "MyDrive" / "nbkit")
+    assert [text.splitlines()[-1] for text in said[:3]] == [folder, "4", folder]
+    assert said[3].split() == ["107"] * 6
+    assert said[4].splitlines()[-2:] == [folder, "kept"]
+    assert said[5].splitlines()[-1] == "True"
+    assert names(fake) == ["drive.mount", "drive.mount", "drive.flush_and_unmount", "runtime.unassign"]
+    assert (fake.cloud / "MyDrive" / "nbkit" / "one").read_text() == "kept"
