@@ -93,23 +93,38 @@ def within(seconds: float, call: Callable[[], T]) -> T:
 def look(shelf: Shelf | None = None) -> tuple[list[Run], list[str]]:
     """All runs, here and on the mirror together, the one written to last first; and what is wrong, in words."""
     runs, notes = {run.name: run for run in _here()}, []
-    try:
-        there = within(PATIENCE, lambda: _there(shelf, set(runs))) if shelf else {}
-    except OSError as error:
-        notes.append(f"the mirror {shelf} cannot be read ({error}); this is what lies here")
-        there = {}
-    for name, found in there.items():
-        mine = runs.get(name)
-        if mine is None:
-            runs[name] = found
-            continue
-        if (mine.confirmed or -1) > (found.confirmed or -1) and mine.confirmed not in found.there:
-            notes.append(
-                f"{name}: step {mine.confirmed} was confirmed, and the mirror shows no step after "
-                f"{max(found.there, default='none')}: its listing is behind, or the copy was removed there"
-            )
-        runs[name] = mine._replace(there=found.there, confirmed=found.confirmed)
+    if shelf is not None:
+        try:
+            there = within(PATIENCE, lambda: _there(shelf, set(runs)))
+        except OSError as error:
+            notes.append(f"the mirror {shelf} cannot be read ({error}); this is what lies here")
+        else:
+            notes += _disagreements(runs, there)
+            mine = {name: run._replace(confirmed=None) for name, run in runs.items()}
+            for name, found in there.items():
+                known = mine.get(name)
+                mine[name] = known._replace(there=found.there, confirmed=found.confirmed) if known else found
+            runs = mine
     return sorted(runs.values(), key=lambda run: run.written, reverse=True), notes
+
+
+def _disagreements(here: dict[str, Run], there: dict[str, Run]) -> list[str]:
+    """What was confirmed once, as the runs here remember, and does not show on the mirror now."""
+    found, gone = [], []
+    for name, run in here.items():
+        if run.confirmed is None:
+            continue
+        if name not in there:
+            gone.append(name)
+        elif run.confirmed > max(there[name].there):
+            found.append(
+                f"{name}: step {run.confirmed:,} was confirmed, and the mirror shows no step after "
+                f"{max(there[name].there):,}: its listing is behind, or the copy was removed there"
+            )
+    if gone:
+        names = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+        found.append(f"{names}: confirmed once, and not on this mirror now; is it the one that was used then?")
+    return found
 
 
 def _here() -> list[Run]:

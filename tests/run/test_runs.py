@@ -164,6 +164,18 @@ def test_a_listing_that_is_behind_is_told(shelf, capsys, monkeypatch):
     assert f"{folder.name}: step 20 was confirmed, and the mirror shows no step after 10" in capsys.readouterr().err
 
 
+def test_what_was_confirmed_on_another_mirror_is_not_safe(shelf, capsys, monkeypatch, tmp_path):
+    folder = train([10, 20], shelf)
+    Shelf(tmp_path / "other").open()
+    monkeypatch.setenv("NBKIT_MIRROR", str(tmp_path / "other"))
+    assert main(["runs"]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1].split()[:4] == [folder.name, "finished", "20", "-"]
+    assert f"{folder.name}: confirmed once, and not on this mirror now" in told.err
+    assert main(["runs", "prune", "--keep", "0"]) == 0
+    assert "no confirmed copy is left anywhere" in capsys.readouterr().out
+
+
 def test_half_written_files_do_not_hide_the_other_runs(shelf, capsys):
     good, broken = train([10]), train([10], size="small")
     (broken / record.CONFIG).write_text('{"task": "sm')
