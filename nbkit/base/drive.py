@@ -30,7 +30,7 @@ class State(StrEnum):
 def point() -> Path:
     """Where Drive is mounted on a Colab machine, or would be: where it is already, else NBKIT_DRIVE, /content/drive."""
     try:
-        lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     found = [line.split()[1] for line in lines if line.split()[2] == "fuse.drive"]
@@ -99,7 +99,11 @@ def _mount(*, again: bool) -> str:
         importlib.import_module("google.colab.drive").mount(str(point()), force_remount=again)
     except Exception as error:  # MessageError and others of google.colab, of pexpect, ValueError, KeyError
         text = " ".join(str(error).split())[:200]
-        return "access was not granted" if "credential propagation" in text else text or type(error).__name__
+        if "credential propagation" in text:
+            return "access was not granted"
+        if "already contain files" in text:
+            return f"{point()} is a folder with files of this machine; rename it first"
+        return text or type(error).__name__
     return "" if state() is State.UP else "Colab says that it is, but it cannot be read"
 
 
@@ -118,5 +122,5 @@ def flush(minutes: float) -> bool:
     except Exception as error:  # ValueError where it failed or took too long, KeyError, NotImplementedError
         print(f"Drive could not be sent everything ({type(error).__name__}: {error})")
         return False
-    print("Drive has everything")
+    print("Drive is flushed and unmounted")
     return True

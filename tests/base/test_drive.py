@@ -128,7 +128,7 @@ def test_a_mount_that_cannot_be_mounted_again_is_told_each_time(fake, capsys):
 def test_a_plain_folder_in_place_of_the_mount_is_not_taken_for_drive(fake, capsys):
     (fake.mount_point / "MyDrive" / "nbkit").mkdir(parents=True)
     assert drive.mirror_folder() is None
-    assert "(Mountpoint must not already contain files)" in capsys.readouterr().out
+    assert f"({fake.mount_point} is a folder with files of this machine; rename it first)" in capsys.readouterr().out
 
 
 def test_a_drive_that_is_mounted_elsewhere_is_used(monkeypatch):
