@@ -19,6 +19,7 @@ from nbkit.train import inventory, prune
 from nbkit.train.inventory import InventoryError, Run
 from nbkit.train.shelf import Shelf
 
+HEADS = ("run", "state", "step", "safe", "where", "size here", "written", "parameters")
 _SECONDS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
@@ -103,21 +104,25 @@ def _list(arguments: argparse.Namespace) -> int:
         values = [{**run._asdict(), "folder": run.folder and str(run.folder), "where": run.where} for run in found]
         print(json.dumps({"runs": values, "notes": notes}, ensure_ascii=False, indent=1))
         return 0
-    heads = ("RUN", "STATE", "STEP", "SAFE", "WHERE", "SIZE HERE", "WRITTEN", "PARAMETERS")
-    now = time.time()
-    print(table([heads, *(_row(run, now) for run in found)]) if found else f"no run in {workspace.runs()} yet")
+    heads = tuple(head.upper() for head in HEADS)
+    print(table([heads, *map(_row, found)]) if found else f"no run in {workspace.runs()} yet")
     for note in notes:
         print(f"nbkit runs: {note}", file=sys.stderr)
     return 0
 
 
-def _row(run: Run, now: float) -> tuple[str, ...]:
+def rows(most: int = 10) -> list[tuple[str, ...]]:
+    """The runs that were written to last, for a table in a notebook with HEADS."""
+    return [_row(run) for run in _look()[0][:most]]
+
+
+def _row(run: Run) -> tuple[str, ...]:
     """A line of the list. The task is in the run's name."""
     safe = "-" if run.confirmed is None else f"{run.confirmed:,}"
     shown = run.changed if len(run.changed) <= 60 else run.changed[:59] + "…"
     return (
         run.name, run.state, f"{run.step:,}", safe, run.where, size(run.size) if run.folder else "-",
-        f"{_ago(now - run.written)} ago" if run.written else "-", shown,
+        f"{_ago(time.time() - run.written)} ago" if run.written else "-", shown,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from nbkit.base import record, workspace
 from nbkit.base.params import Params, param
 from nbkit.base.record import Record
 from nbkit.data.meter import size
+from nbkit.run import runs
 from nbkit.run.__main__ import main
 from nbkit.train import inventory, prune
 from nbkit.train.layout import MANIFEST, PREFIX
@@ -119,6 +120,8 @@ def test_runs_here_and_there_stand_in_one_table(shelf: Shelf, capsys: pytest.Cap
     assert lines[0].split()[:4] == ["RUN", "STATE", "STEP", "SAFE"]
     assert lines[2].split()[:5] == [here.name, "finished", "10", "-", "here"]
     assert lines[2].endswith("size small, stop_at 10")
+    assert [row[0] for row in runs.rows(2)] == [gone.name, here.name], "as 00_start_here shows it"
+    assert len(runs.rows()[0]) == len(runs.HEADS)
 
 
 def test_a_run_whose_process_died_is_told_from_one_that_runs(capsys: pytest.CaptureFixture):
