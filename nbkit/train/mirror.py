@@ -215,10 +215,14 @@ class Mirror:
                 self.notes.append(f"mirror: {told}; tried again until it works, training goes on")
                 self.trouble = told
             return wait
+        if self._job is None:  # all of it is done, and not only the reading that comes before a write
+            self._works()
+        return pause
+
+    def _works(self) -> None:
         if self.trouble:
             self.notes.append("mirror: it works again")
         self.trouble, self._failures, self._not_before = "", 0, 0.0
-        return pause
 
     def _begin_anew(self) -> None:
         """Give the copy up, to be done again unless a newer one comes first. What has arrived is found by its name."""
@@ -332,6 +336,7 @@ class Mirror:
             if isinstance(source, Path) and measure(source)[1:] != blob[1:]:
                 raise SnapshotError(f"{source.name} has changed on the disk of this machine", final=True)
             raise OSError(errno.EIO, "what was written reads back as something else")
+        self._works()
 
     def _lies_there(self, blob: Blob) -> bool:
         if blob.name not in self._whole:
