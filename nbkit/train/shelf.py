@@ -24,18 +24,6 @@ GONE = (errno.ENOTCONN, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT)  # the moun
 T = TypeVar("T")
 
 
-def patiently(read: Callable[[], T], pauses: tuple[float, ...] = (0.5, 2.0, 5.0)) -> T:
-    """What `read` gives; a mount that does not answer is asked again after each pause, then its OSError is raised."""
-    for pause in pauses:
-        try:
-            return read()
-        except FileNotFoundError:
-            raise
-        except OSError:
-            time.sleep(pause)
-    return read()
-
-
 class Blob(NamedTuple):
     """A file on a shelf: its name, and what it holds where nothing has damaged it."""
 
@@ -53,11 +41,24 @@ def measure(path: Path) -> Blob:
 class Shelf:
     """Files that are written once, below a folder. Every method may raise OSError, and then has done nothing final."""
 
+    pauses: tuple[float, ...] = (0.5, 2.0, 5.0)  # seconds between attempts to read
+
     def __init__(self, root: str | os.PathLike):
         self.root = Path(root)
 
     def __repr__(self) -> str:
         return str(self.root)
+
+    def patiently(self, read: Callable[[], T]) -> T:
+        """What `read` gives. A mount that does not answer is asked again after each pause; raises its last OSError."""
+        for pause in self.pauses:
+            try:
+                return read()
+            except FileNotFoundError:
+                raise
+            except OSError:
+                time.sleep(pause)
+        return read()
 
     def open(self) -> None:
         """Make the folder where there is none yet. The one above it must be there: a mount that is not up has none."""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from nbkit.base import record
 from nbkit.train.layout import MANIFEST, PREFIX, WRITING
-from nbkit.train.shelf import Blob, Shelf, patiently
+from nbkit.train.shelf import Blob, Shelf
 
 CONFIRMED, DAMAGED = ".confirmed", ".damaged"
 _NAME = re.compile(r"(\d{9})-([0-9a-f]{16})\.json")
@@ -79,7 +79,7 @@ def name_of(step: int, content: bytes) -> str:
 
 def read(shelf: Shelf, run: str, name: str) -> Snapshot:
     """Read a manifest. raises OSError, and SnapshotError where its content is not what its name promises."""
-    content, found = patiently(lambda: shelf.get(f"{folder(run)}/{name}"))
+    content, found = shelf.patiently(lambda: shelf.get(f"{folder(run)}/{name}"))
     step = step_of(name)
     if step is None or name_of(step, content) != name:
         raise SnapshotError(f"its manifest has {found.size} bytes and another hash than its name", final=False)
@@ -95,7 +95,7 @@ def fetch(shelf: Shelf, blob: Blob, target: Path) -> None:
     raises OSError, and SnapshotError where the copy is not what the manifest says
     """
     try:
-        _, found = patiently(lambda: shelf.get(blob.name, target))
+        _, found = shelf.patiently(lambda: shelf.get(blob.name, target))
     except FileNotFoundError:
         raise SnapshotError(f"{Path(blob.name).name} has not arrived there", final=False) from None
     if found.size != blob.size:

@@ -29,7 +29,7 @@ from torch import Tensor
 from nbkit.base import drive, record, workspace
 from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
 from nbkit.train.mirror import Mirror
-from nbkit.train.shelf import GONE, Shelf, measure, patiently
+from nbkit.train.shelf import GONE, Shelf, measure
 from nbkit.train.snapshot import Snapshot, SnapshotError
 from nbkit.views.progress import duration
 
@@ -70,7 +70,7 @@ def open_store(run: record.Record, keep: int, every: int = 0) -> CheckpointStore
         return CheckpointStore(run.folder / "checkpoints", keep)
     shelf = Shelf(place)
     try:
-        patiently(shelf.open)
+        shelf.patiently(shelf.open)
     except OSError as error:
         raise CheckpointError(
             f"the mirror {place} cannot be opened ({error}); mount it, or name another folder in NBKIT_MIRROR "
@@ -194,7 +194,7 @@ class CheckpointStore:
         """What the mirror has: step, manifest, whether it was confirmed."""
         assert self.mirror is not None
         try:
-            return patiently(self.mirror.candidates)
+            return self.mirror.shelf.patiently(self.mirror.candidates)
         except OSError as error:
             if not self.steps():
                 raise CheckpointError(
