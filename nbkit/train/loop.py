@@ -120,8 +120,8 @@ class _Run:
 
     def _tell_of_the_search(self) -> None:
         """What was found where, and what is wrong with it."""
-        for note in self.store.notes:
-            self.display.note(note)
+        while self.store.notes:
+            self.display.note(self.store.notes.pop(0))
         if self.rank == 0 and self.store.table:
             self.display.table(*as_table(self.store.table))
 
@@ -185,8 +185,8 @@ class _Run:
     def _look_at_the_mirror(self) -> None:
         mirror = self.store.mirror
         if mirror is not None and self.rank == 0:
-            while mirror.notes:
-                self.display.note(mirror.notes.popleft())
+            while self.store.notes or mirror.notes:
+                self.display.note(self.store.notes.pop(0) if self.store.notes else mirror.notes.popleft())
             self.display.aside = str(mirror.state)
 
     def _wait_for_the_mirror(self, seconds: float) -> None:
@@ -330,7 +330,8 @@ class _Run:
                 "skipped": self.skipped,
             }
             weights = {f"{name}.{k}": v for name, m in self.bare.items() for k, v in m.state_dict().items()}
-            self.store.save(self.step, weights, state, self.task.contents(), self.validation_loss)
+            about = self.task.contents()
+            self.store.save(self.step, weights, state, about, self.validation_loss, self._look_at_the_mirror)
             mirror = self.store.mirror
             self.run.status(step=self.step, saved=self.step, confirmed=mirror.state.confirmed if mirror else None)
         self.accelerator.wait_for_everyone()

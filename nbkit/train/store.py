@@ -20,6 +20,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from nbkit.train.snapshot import Snapshot, SnapshotError
 from nbkit.views.progress import duration
 
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
+SECONDS_FOR_ROOM = 600.0  # that a full disk is waited for, while the mirror copies what fills it
 
 
 class CheckpointError(RuntimeError):
@@ -128,39 +130,74 @@ class CheckpointStore:
         state: dict[str, Any],
         about: dict[str, Any],
         metric: float | None = None,
+        watch: Callable[[], None] = lambda: None,
     ) -> Path:
         """Write the checkpoint of `step`, then forget those that need not be kept.
 
+        Where the disk is full of checkpoints that the mirror has yet to copy, this waits until it has.
+
         metric   smaller is better; None where this step was not evaluated, and what is not finite counts as that
+        watch    is called while it waits, several times a second; `notes` says what for
         raises   CheckpointError where the disk is full or cannot be written
         """
+        end = time.monotonic() + SECONDS_FOR_ROOM
+        while True:
+            try:
+                target = self._write(step, weights, state, about, metric)
+                break
+            except Exception as error:  # safetensors and torch wrap a full disk in errors of their own
+                told = _why_not_written(error, self.folder, step, weights)
+                shutil.rmtree(self.folder / f"{WRITING}{step:09d}", ignore_errors=True)
+                if not (_is_full(error, self.folder, weights) and self._make_room(step, end, watch)):
+                    raise CheckpointError(told) from error
+        if self.mirror is not None:
+            self.mirror.offer(step, metric)
+        self._forget(self.keep)
+        return target
+
+    def _write(
+        self, step: int, weights: dict[str, Tensor], state: dict[str, Any], about: dict[str, Any], metric: float | None
+    ) -> Path:
         from safetensors.torch import save_file
 
         target, temporary = self.folder / f"{PREFIX}{step:09d}", self.folder / f"{WRITING}{step:09d}"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS
-            )
-            torch.save(state, temporary / STATE)
-            files = {name: _measure(temporary / name) for name in (WEIGHTS, STATE)}
-            manifest = {"step": step, "metric": metric, "files": files, "about": about}
-            (temporary / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf8")
-            for name in (WEIGHTS, STATE, MANIFEST):
-                _sync(temporary / name)
-            if target.exists():
-                shutil.rmtree(target)
-            os.replace(temporary, target)
-            _sync(self.folder)
-        except Exception as error:  # safetensors and torch wrap a full disk in errors of their own
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise CheckpointError(_why_not_written(error, self.folder, step, weights)) from error
-        if self.mirror is not None:
-            self.mirror.offer(step, metric)
-        self._forget()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS)
+        torch.save(state, temporary / STATE)
+        files = {name: _measure(temporary / name) for name in (WEIGHTS, STATE)}
+        manifest = {"step": step, "metric": metric, "files": files, "about": about}
+        (temporary / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf8")
+        for name in (WEIGHTS, STATE, MANIFEST):
+            _sync(temporary / name)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+        _sync(self.folder)
         return target
+
+    def _make_room(self, step: int, end: float, watch: Callable[[], None]) -> bool:
+        """Forget what the mirror has, but for the newest and the best; wait for it to copy more. Whether any went."""
+        if self.mirror is None:
+            return False
+        before, told = len(self.steps()), False
+        while True:
+            self._forget(1)
+            if len(self.steps()) < before:
+                self.notes += ["the disk has room again, training goes on"] if told else []
+                return True
+            waiting = self.mirror.pinned() - set(list(self.steps())[:1])
+            if not waiting or time.monotonic() > end:
+                return False
+            if not told:
+                steps = ", ".join(f"{one:,}" for one in sorted(waiting))
+                self.notes.append(
+                    f"the disk is full: before step {step:,} is written, training waits for the mirror to copy {steps}"
+                )
+                told = True
+            watch()
+            time.sleep(0.2)
 
     def newest(self, *, clean: bool = False) -> Checkpoint | None:
         """The newest whole checkpoint, here or on the mirror; None for a run that never wrote one.
@@ -261,9 +298,10 @@ class CheckpointStore:
                 f"the mirror has only {len(there)} unfinished copies, none of which was ever confirmed: step 0"
             )
 
-    def _forget(self) -> None:
+    def _forget(self, keep: int) -> None:
+        """Remove all but the newest `keep`, the best one, and those that the mirror has yet to copy."""
         steps = self.steps()
-        kept = set(list(steps)[: self.keep])
+        kept = set(list(steps)[:keep])
         measured = {}
         for step, path in steps.items():
             with contextlib.suppress(CheckpointError):  # a damaged one is told of when it is to be read
@@ -350,16 +388,24 @@ def _set_aside(path: Path) -> None:
     os.replace(path, target)
 
 
+def _is_full(error: Exception, folder: Path, weights: dict[str, Tensor]) -> bool:
+    free = shutil.disk_usage(folder).free if folder.exists() else 0
+    known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return known or "No space left" in str(error) or free < _bytes(weights)
+
+
+def _bytes(weights: dict[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+
+
 def _why_not_written(error: Exception, folder: Path, step: int, weights: dict[str, Tensor]) -> str:
     free = shutil.disk_usage(folder).free if folder.exists() else 0
-    size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error) or free < size
     remedy = (
         "make room (old runs: `ls outputs/runs`; cached data: the cache folder) and run again"
-        if full
+        if _is_full(error, folder, weights)
         else f"see that {folder} can be written to and run again"
     )
     return (
         f"the checkpoint of step {step} could not be written ({error}); {free / 1e6:.0f} MB are free, "
-        f"about {3 * size / 1e6:.0f} MB are needed; {remedy}: training goes on from the checkpoint before"
+        f"about {3 * _bytes(weights) / 1e6:.0f} MB are needed; {remedy}: training goes on from the checkpoint before"
     )
