@@ -53,7 +53,7 @@ test-gpu: $(READY) ## Run the tests that need a GPU; none may be skipped
 
 test-colab: .venv-colab/.ready ## Run what needs no torch with Colab's Python and packages (COLAB_PYTHON=python3.13)
 	@# warnings of Colab's versions are shown, not errors: nobody here can mend them
-	$(COLAB) -m pytest -W default -m "not torch and not notebook and not browser and not network" $(COLAB_TESTS)
+	$(COLAB) -m pytest -W default -m "not torch and not gpu and not notebook and not browser and not network" $(COLAB_TESTS)
 
 .venv-colab/.ready: pyproject.toml constraints.txt tests/colab_freeze.txt tests/colab_environment.py
 	@$(COLAB_PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 13) else "wanted the Python 3.13 of Colab, got %d.%d; name one with COLAB_PYTHON=" % v)'
