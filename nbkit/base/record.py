@@ -113,7 +113,8 @@ class Record:
         self._lock = _acquire(self.folder)
         self.writer = True
         if not (self.folder / CONFIG).exists():
-            self.differs_from = nearest(self.config, runs(self.config["task"]))
+            others = runs(self.config["task"])
+            self.differs_from = nearest(self.config, [(o.name, o.status().get("step", 0), o.config) for o in others])
         pointer = os.environ.get("NBKIT_RUN_POINTER")
         if pointer:
             Path(pointer).write_text(str(self.folder), encoding="utf8")
@@ -267,19 +268,20 @@ def _in_short(config) -> dict[str, Any]:
     return {"preset": name, "changed": short[name]}
 
 
-def nearest(config: dict[str, Any], others: list[Record]) -> str:
+def nearest(config: dict[str, Any], others: list[tuple[str, int, dict[str, Any]]]) -> str:
     """Which other run has most in common with one, and what has changed since, in words; "" where there is none.
 
     "differs from glow_tts-cd34 (step 500) in learning_rate 0.003 -> 0.001"
-    others   the newest first: of several that are equally near, the newest is told
+    others   name, step and config, the newest first: of several that are equally near, the newest is told
     """
-    found = [(len(told), told, other) for other in others if (told := _differences(other.config, config))]
+    found = [(told, name, step) for name, step, other in others if (told := _differences(other, config))]
     if not found:
         return ""
-    count, told, other = min(found, key=lambda one: one[0])
+    told, name, step = min(found, key=lambda one: len(one[0]))
+    count = len(told)
     if count > 6:
         told = [*told[:5], f"{count - 5} more"]
-    return f"differs from {other.name} (step {other.status().get('step', 0):,}) in {', '.join(told)}"
+    return f"differs from {name} (step {step:,}) in {', '.join(told)}"
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -371,12 +371,7 @@ def _font() -> Finding:
         letters = TTFont(style.FONT).getBestCmap() or {}
         style.apply()
         used = Path(font_manager.findfont(style.FAMILIES[1], fallback_to_default=False))
-    except (
-        OSError,
-        TTLibError,
-        ValueError,
-        AssertionError,
-    ) as error:  # a file cut short fails an assertion of fontTools
+    except (OSError, TTLibError, ValueError, AssertionError) as error:  # the last where a file was cut short
         told = str(error) or "it is damaged"
         return Finding("Korean font", f"{style.FONT.name} cannot be used ({told})", BAD, advice)
     lacking = [letter for letter in "가한ㅎ" if ord(letter) not in letters]

@@ -216,6 +216,25 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
+def nearest_there(shelf: Shelf, run: Record) -> str:
+    """Which run of the same task on the mirror has most in common with a new one, as record.nearest says it.
+
+    On a fresh machine all earlier runs lie there. "" where there is none, or the mirror does not answer.
+    """
+    task = run.config["task"]
+    try:
+        there = within(PATIENCE, lambda: [_config_there(shelf, name) for name in shelf.folders("runs")
+                                          if _task({}, name) == task and name != run.name])  # fmt: skip
+    except (OSError, ValueError):
+        return ""
+    return record.nearest(run.config, [one[1:] for one in sorted(filter(None, there), key=lambda one: -one[0])])
+
+
+def _config_there(shelf: Shelf, name: str) -> tuple[float, str, int, dict[str, Any]] | None:
+    newest = newest_readable(shelf, name, shelf.names(snapshot.folder(name)))
+    return newest and (newest.written, name, newest.step, json.loads(newest.inline.get(record.CONFIG, "{}")))
+
+
 def damage(folder: Path) -> str:
     """What is wrong with a checkpoint folder; "" for a whole one. Reads all of it."""
     try:

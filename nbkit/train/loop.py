@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
-from nbkit.train import pictures
+from nbkit.train import inventory, pictures
 from nbkit.train.device import accelerator, tensors
 from nbkit.train.signals import Signals
 from nbkit.train.store import Checkpoint, CheckpointStore, as_table
@@ -109,14 +109,20 @@ class _Run:
         self.run.rewind(self.step if checkpoint else -1)
         if self.rank == 0:
             self.store.follow(self.step)
-        new = f" and {self.run.differs_from}" if self.run.differs_from else ""
-        where = f"goes on at step {self.step}" if checkpoint else f"starts at step 0{new}"
+        where = f"goes on at step {self.step}" if checkpoint else f"starts at step 0{self._what_is_new()}"
         changed = (
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
         )
         self.display.note(f"{self.run.name} {where} on {self.accelerator.device}, {self.precision}{changed}")
         if self.step >= self.config.stop_at:
             self.display.note(f"nothing to do before step {self.config.stop_at}; raise stop_at to train longer")
+
+    def _what_is_new(self) -> str:
+        """What a run that starts differs in from the one that has most in common with it, here or on the mirror."""
+        told, mirror = self.run.differs_from, self.store.mirror
+        if not told and mirror is not None and self.rank == 0:
+            told = inventory.nearest_there(mirror.shelf, self.run)
+        return f" and {told}" if told else ""
 
     def _tell_of_the_search(self) -> None:
         """What was found where, and what is wrong with it."""

@@ -497,8 +497,41 @@ def test_of_equally_near_runs_the_newest_is_told():
 
 def test_a_parameter_that_the_code_gained_is_told():
     old = {"identity": {"rate": 1}, "data": "a"}
-    other = Record(Path("/nowhere/small-1"), old)
+    other = ("small-1", 0, old)
     told = record.nearest({"identity": {"rate": 1, "blank": False}, "data": "a"}, [other])
     assert told == "differs from small-1 (step 0) in blank (not there) -> False"
     many = record.nearest({"identity": {f"p{n}": n for n in range(9)}, "data": "a"}, [other])
     assert many.endswith("p4 (not there) -> 4, 5 more")
+
+
+def test_runs_that_only_the_mirror_has_are_compared_with_too(shelf):
+    gone, near = train([10, 20], shelf, learning_rate=0.01), train([10, 20], shelf)
+    for folder in (gone, near):
+        remove(folder)
+    with Record.open("small", Small.from_dict({"learning_rate": 0.001}), "data") as run:
+        assert run.differs_from == "", "nothing is left here"
+        told = inventory.nearest_there(shelf, run)
+    assert told == f"differs from {near.name} (step 20) in learning_rate 0.003 -> 0.001"
+    (shelf.root / "nbkit-mirror").unlink()
+    assert inventory.nearest_there(shelf, run) == "", "a mirror that is away is told of elsewhere"
+
+
+@pytest.mark.torch
+def test_a_training_says_it_when_it_starts(shelf, capsys):
+    import toy
+
+    from nbkit.train.loop import fit
+    from nbkit.train.store import open_store
+
+    names = []
+    for rate in (0.003, 0.001, 0.002):
+        config = toy.ToyTrain.from_dict({"stop_at": 4, "save_every": 4, "evaluate_every": 4, "learning_rate": rate})
+        with Record.open("toy", config, "data") as run:
+            fit(toy.ToyTask(config), config, open_store(run, 3), run)
+        names.append(run.name)
+        if rate == 0.001:
+            shutil.rmtree(workspace.runs())  # the machine is gone, the mirror has both
+    told = [line for line in capsys.readouterr().out.splitlines() if "starts at step 0" in line]
+    assert "differs from" not in told[0]
+    assert f"differs from {names[0]} (step 4) in learning_rate 0.003 -> 0.001 on cpu" in told[1]
+    assert f"differs from {names[1]} (step 4) in learning_rate 0.001 -> 0.002 on cpu" in told[2]
