@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -84,15 +85,12 @@ def test_what_is_not_ok_has_an_advice_and_the_rest_has_none():
 @pytest.mark.slow
 def test_it_takes_less_than_five_seconds_without_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("NBKIT_MIRROR", str(tmp_path / "mirror"))
-    best = 99.0
-    for _ in range(3):  # others may use the machine
-        began = time.perf_counter()
-        result = subprocess.run([sys.executable, "-m", "nbkit.run", "doctor"], capture_output=True, text=True)
-        best = min(best, time.perf_counter() - began)
-        assert "Korean font" in result.stdout, result.stderr
-        if best < 5:
-            break
-    assert best < 5
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = subprocess.run([sys.executable, "-m", "nbkit.run", "doctor"], capture_output=True, text=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "Korean font" in result.stdout, result.stderr
+    # of the processor, since others may use the machine; there is nothing that it waits for
+    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 5
     assert not workspace.runs().exists(), "looking makes no folder of runs"
 
 
