@@ -39,7 +39,7 @@ class DriveResume(Params):
 
     kill_in: int = param(25, "The first process is killed in this step or just after it.", unit="steps", low=1, high=39)
     refusals: int = param(2, "So often the full Drive refuses a file before there is room again.", low=2, high=4)
-    schedules: int = param(60, "Runs that are lived through in the simulation, with each strategy.", low=1)
+    schedules: int = param(150, "Runs that are lived through in the simulation, with each strategy.", low=1)
 
     PRESETS: ClassVar = {"smoke": {"schedules": 12}}
 

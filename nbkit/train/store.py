@@ -344,7 +344,7 @@ def as_table(found: list[Verdict], now: float | None = None) -> tuple[list[str],
     now = time.time() if now is None else now
     rows = []
     for one in found:
-        size = f"{one.size / 1e6:,.1f} MB" if one.size else ""
+        size = meter.size(one.size) if one.size else ""
         age = f"{duration(max(0.0, now - one.written))} ago" if one.written else ""
         rows.append([f"{one.step:,}", one.where, size, age, one.verdict])
     return ["step", "where", "size", "written", "verdict"], rows
