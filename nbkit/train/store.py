@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from nbkit.base import drive, record, workspace
+from nbkit.data import meter
 from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
 from nbkit.train.mirror import Mirror
 from nbkit.train.shelf import GONE, Shelf, measure
