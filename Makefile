@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+COLAB_PYTHON ?= python3.13
+COLAB := .venv-colab/bin/python
+# the rooms that load no torch; single tests in them that do are marked
+COLAB_TESTS := tests/base tests/data tests/evaluate tests/notebooks tests/run tests/views
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test params badges lint notebooks browser test-gpu
+.PHONY: help setup demo test params badges lint notebooks browser test-gpu test-colab
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the environment in .venv (PYTHON=python3.12 for another Python)
 
@@ -46,6 +50,19 @@ browser: $(READY) chromium ## Look at notebooks and pages in Chromium
 
 test-gpu: $(READY) ## Run the tests that need a GPU; none may be skipped
 	NBKIT_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu
+
+test-colab: .venv-colab/.ready ## Run what needs no torch with Colab's Python and packages (COLAB_PYTHON=python3.13)
+	@# warnings of Colab's versions are shown, not errors: nobody here can mend them
+	$(COLAB) -m pytest -W default -m "not torch and not gpu and not notebook and not browser and not network" $(COLAB_TESTS)
+
+.venv-colab/.ready: pyproject.toml constraints.txt tests/colab_freeze.txt tests/colab_environment.py
+	@$(COLAB_PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 13) else "wanted the Python 3.13 of Colab, got %d.%d; name one with COLAB_PYTHON=" % v)'
+	@echo "Making .venv-colab; the packages are about 800 MB"
+	$(COLAB_PYTHON) -m venv .venv-colab
+	$(COLAB) tests/colab_environment.py .venv-colab
+	$(COLAB) -m pip install -q --disable-pip-version-check -c .venv-colab/held.txt -r .venv-colab/wanted.txt
+	$(COLAB) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 # a browser for the tests, where the machine lets us install one; without it they say why they skip
 .PHONY: chromium

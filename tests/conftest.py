@@ -40,7 +40,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the folders of the person who runs it."""
     monkeypatch.setenv("NBKIT_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.setenv("NBKIT_CACHE", str(tmp_path / "cache"))
-    for name in ("NBKIT_HOME", "NBKIT_HEADLESS", "NBKIT_RUN_POINTER"):
+    for name in ("NBKIT_HOME", "NBKIT_MIRROR", "NBKIT_DRIVE", "NBKIT_HEADLESS", "NBKIT_RUN_POINTER"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -67,7 +67,7 @@ def test_the_license_is_whole():
 def test_make_help_tells_every_target():
     shown = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True).stdout
     told = re.findall(r"make ([a-z-]+)  +\S", shown)
-    wanted = ["demo", "test", "setup", "params", "badges", "lint", "notebooks", "browser", "test-gpu"]
+    wanted = ["demo", "test", "setup", "params", "badges", "lint", "notebooks", "browser", "test-gpu", "test-colab"]
     assert set(wanted) <= set(told)
 
 

@@ -1,10 +1,11 @@
-"""Where the code runs, and what a notebook needs there before anything else.
+"""Where the code runs, what Colab gives there, and what a notebook needs before anything else.
 
-Drive (mount, mirror, flush) gets its functions here too when checkpoints learn to survive the loss of the VM.
+Nothing here raises because of where it runs: google.colab waits for ever, or raises, wherever no page answers it.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -15,9 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbkit
+from nbkit.base import environment
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+# programs that start kernels which no page of Colab talks to
+_STARTERS = {
+    "colab_kernel_launcher", "ipykernel_launcher", "ipykernel", "papermill", "nbconvert", "jupyter-nbconvert",
+    "jupyter-execute",
+}  # fmt: skip
+_REFUSALS = {  # what google.colab.userdata raises
+    "SecretNotFoundError": "there is none of that name",
+    "NotebookAccessError": "this notebook may not read it",
+    "TimeoutException": "the page did not answer",
+}
 
 
 class Place(StrEnum):
@@ -33,8 +46,8 @@ class Place(StrEnum):
 def where() -> Place:
     """The place of this process. Never raises."""
     if on_vm():
-        return Place.COLAB if "google.colab" in sys.modules and not headless() else Place.COLAB_VM
-    if os.environ.get("CI", "").lower() in ("1", "true"):
+        return Place.COLAB if _has_page() else Place.COLAB_VM
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
         return Place.CI
     return Place.JUPYTER if in_kernel() else Place.PYTHON
 
@@ -42,22 +55,80 @@ def where() -> Place:
 def on_vm() -> bool:
     """True on a machine of Colab, with a page or without.
 
-    `find_spec("google.colab")` would not do: it raises where `google` is absent, and the package may be installed
-    elsewhere too.
+    The package google.colab says nothing of that: it can be installed and imported anywhere.
     """
-    return "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules
+    return "COLAB_RELEASE_TAG" in os.environ or os.path.exists("/var/colab/hostname")
 
 
 def in_kernel() -> bool:
     """True where code runs in a kernel, so that rich outputs have somewhere to go."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel")
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)  # not there yet while IPython is being imported
+    return getattr(get() if get else None, "kernel", None) is not None
 
 
 def headless() -> bool:
     """True under `nbkit run`: nobody looks, nobody can be asked."""
     return os.environ.get("NBKIT_HEADLESS") == "1"
+
+
+def _has_page() -> bool:
+    """True in the kernel that a page of Colab talks to, the only one that can ask the person for anything."""
+    return "google.colab" in sys.modules and in_kernel() and not headless() and not _started_by_a_program()
+
+
+def _started_by_a_program() -> bool:
+    """True where another kernel, or a program that executes notebooks, is among the processes above this one."""
+    process = os.getppid()
+    while process > 1:
+        try:
+            words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[:5]
+            status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:  # it is gone, or there is no /proc
+            return False
+        if _STARTERS & {Path(os.fsdecode(word)).stem for word in words}:
+            return True
+        process = int(status.rpartition(")")[2].split()[1])
+    return False
+
+
+def secret(name: str) -> str | None:
+    """A token from the environment or from the secrets of the Colab page; None where there is none.
+
+    The page's secrets are read only by the kernel that it talks to. Why it gave none is printed in one line.
+    """
+    if value := os.environ.get(name):
+        return value
+    if where() is not Place.COLAB:
+        return None
+    try:
+        return importlib.import_module("google.colab.userdata").get(name) or None
+    except Exception as error:  # of classes of its own, which only that package has
+        reason = _REFUSALS.get(type(error).__name__, f"{type(error).__name__}: {error}")
+        print(f"Colab gave no secret {name}: {reason}; see to it under the key at the left edge of the page")
+        return None
+
+
+def give_back(minutes: float = 15.0) -> bool:
+    """Send what Drive's mount still holds, then end this Colab machine, so that its GPU costs nothing more.
+
+    minutes  how long the sending may take; where it does not succeed the machine stays
+    returns  whether the machine was given back; a line says what happened
+    """
+    from nbkit.base import drive  # which asks this module where it is
+
+    if where() is not Place.COLAB:
+        print(f"a machine is given back only from the kernel of a Colab page; this is {where()}, which goes on")
+        return False
+    if not drive.flush(minutes):
+        print("the machine is not given back, since with it would go what Drive has not got")
+        return False
+    try:
+        importlib.import_module("google.colab.runtime").unassign()
+    except Exception as error:  # of classes of its own, and of those of its HTTP client
+        print(f"the machine could not be given back ({error}); choose Runtime > Disconnect and delete runtime")
+        return False
+    print("the machine is given back; `Run all` on another one goes on from the last checkpoint in Drive")
+    return True
 
 
 def setup() -> None:
@@ -83,8 +154,7 @@ def _lacking(requirements: Path) -> list[str]:
 
     lines = requirements.read_text(encoding="utf-8").splitlines() if requirements.exists() else []
     wanted = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    have = _distributions()
-    return [str(one) for one in wanted if not _meets(have.get(_key(one.name)), one.specifier)]
+    return [str(one) for one in wanted if not _meets(environment.installed(one.name), one.specifier)]
 
 
 def _meets(version: str | None, specifier: SpecifierSet) -> bool:
@@ -101,6 +171,7 @@ def _install(requirements: list[str]) -> None:
         constraints.write_text("".join(held), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), *requirements]
         result = subprocess.run(command, capture_output=True, text=True)
+    importlib.invalidate_caches()
     if result.returncode:
         raise RuntimeError(
             f"wanted {', '.join(requirements)} beside the packages of this runtime, pip could not install them: "

@@ -13,6 +13,7 @@ the same folder and go on in it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,7 +21,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,16 @@ class RunBusyError(RuntimeError):
     """Another process writes into this run folder."""
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf8")
+    os.replace(temporary, path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False) + "\n", encoding="utf8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False) + "\n")
 
 
 def read_json(path: Path, default: Any = None) -> Any:
@@ -64,6 +70,7 @@ class Record:
     config: dict[str, Any]
     writer: bool = False
     changed_code: tuple[str, ...] = ()
+    differs_from: str = ""  # of a new folder: the run here that has most in common with it, and what has changed
     _lock: Any = None
 
     @classmethod
@@ -79,6 +86,7 @@ class Record:
         content = {
             "task": task,
             "parameters": config.as_dict(),
+            **_in_short(config),
             "identity": config.identity(),
             "data": data_fingerprint,
             "repeat": repeat,
@@ -104,6 +112,9 @@ class Record:
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self._lock = _acquire(self.folder)
         self.writer = True
+        if not (self.folder / CONFIG).exists():
+            others = runs(self.config["task"])
+            self.differs_from = nearest(self.config, [(o.name, o.status().get("step", 0), o.config) for o in others])
         pointer = os.environ.get("NBKIT_RUN_POINTER")
         if pointer:
             Path(pointer).write_text(str(self.folder), encoding="utf8")
@@ -114,6 +125,17 @@ class Record:
         sessions.append({"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment.describe(), "code": code})
         write_json(self.folder / ENVIRONMENT, sessions)
         write_json(self.folder / CONFIG, self.config)
+
+    def recall(self, earlier: list[dict[str, Any]]) -> None:
+        """Sessions of this run on a machine that is gone: they come before those that are known here."""
+        if not self.writer:
+            return
+        sessions = read_json(self.folder / ENVIRONMENT, [])
+        missing = [session for session in earlier if session not in sessions]
+        if missing:
+            before, now = missing[-1]["code"], sessions[-1]["code"]
+            self.changed_code = tuple(sorted(f for f in now.keys() | before.keys() if now.get(f) != before.get(f)))
+            write_json(self.folder / ENVIRONMENT, missing + sessions)
 
     def note_session(self, **values: Any) -> None:
         """Add to what environment.json says of this session: device, precision, kernels."""
@@ -164,9 +186,7 @@ class Record:
         if not self.writer:
             return
         kept = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows() if r.get("step", 0) <= step)
-        temporary = self.folder / f".{LOG}.{os.getpid()}"
-        temporary.write_text(kept, encoding="utf8")
-        os.replace(temporary, self.folder / LOG)
+        write_text(self.folder / LOG, kept)
 
     def status(self, state: str | None = None, **values: Any) -> dict[str, Any]:
         """The content of status.json, after setting its state and values where they are given."""
@@ -199,9 +219,9 @@ def _acquire(folder: Path):
     """One writer a folder. The lock lies on the local disk: those of a mounted Drive cannot be trusted."""
     from filelock import FileLock, Timeout
 
-    locks = workspace.cache() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / (hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16] + ".lock"), timeout=0)
+    path = _lock_file(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0.3)  # is_busy takes it for a moment
     try:
         lock.acquire()
     except Timeout:
@@ -212,14 +232,81 @@ def _acquire(folder: Path):
     return lock
 
 
+def _lock_file(folder: Path) -> Path:
+    return workspace.cache() / "locks" / (hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16] + ".lock")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Be the only writer of a run folder, which need not exist yet; raises RunBusyError."""
+    lock = _acquire(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether a process of this machine writes into a run folder just now."""
+    if not _lock_file(folder).exists():
+        return False
+    try:
+        with held(folder):
+            return False
+    except RunBusyError:
+        return True
+
+
+def _in_short(config) -> dict[str, Any]:
+    """The preset (or "", the defaults) that the parameters are nearest to, and those that differ from it."""
+    values, plain = config.as_dict(), {field.name: field.default for field in config.fields()}
+    short = {}
+    for name, preset in {"": {}, **config.PRESETS}.items():
+        base = plain | dict(preset)
+        short[name] = {key: value for key, value in values.items() if value != base[key]}
+    name = min(short, key=lambda preset: len(short[preset]))
+    return {"preset": name, "changed": short[name]}
+
+
+def nearest(config: dict[str, Any], others: list[tuple[str, int, dict[str, Any]]]) -> str:
+    """Which other run has most in common with one, and what has changed since, in words; "" where there is none.
+
+    "differs from glow_tts-cd34 (step 500) in learning_rate 0.003 -> 0.001"
+    others   name, step and config, the newest first: of several that are equally near, the newest is told
+    """
+    found = [(told, name, step) for name, step, other in others if (told := _differences(other, config))]
+    if not found:
+        return ""
+    told, name, step = min(found, key=lambda one: len(one[0]))
+    count = len(told)
+    if count > 6:
+        told = [*told[:5], f"{count - 5} more"]
+    return f"differs from {name} (step {step:,}) in {', '.join(told)}"
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What changes the result and is not the same in two config.json, in words."""
+
+    def told(value: Any) -> str:
+        return "(not there)" if value is None else str(value) or '""'
+
+    before, after = ({**c.get("identity", {}), "repeat": c.get("repeat", 0)} for c in (old, new))
+    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
+    found = [f"{name} {told(before.get(name))} -> {told(after.get(name))}" for name in names]
+    return [*found, "its data"] if old.get("data") != new.get("data") else found
+
+
 def runs(task: str | None = None) -> list[Record]:
-    """The run folders below outputs/runs, the one that was written to last first."""
+    """The run folders below outputs/runs, the one that was written to last first; without those that are damaged."""
     found = [path.parent for path in workspace.runs().glob(f"*/{CONFIG}")]
     found.sort(
         key=lambda folder: (folder / STATUS if (folder / STATUS).exists() else folder).stat().st_mtime, reverse=True
     )
-    records = [Record.read(folder) for folder in found]
-    return [record for record in records if task is None or record.config["task"] == task]
+    records = []
+    for folder in found:
+        with contextlib.suppress(ValueError, OSError):
+            records.append(Record.read(folder))
+    return [record for record in records if task is None or record.config.get("task") == task]
 
 
 def export_name(task: str, **fields: object) -> str:

@@ -4,6 +4,9 @@ NBKIT_HOME     the project's folder (data_manifests, notebooks); by default the 
 NBKIT_OUTPUTS  what runs write; by default outputs/ in the project's folder
 NBKIT_CACHE    what can be made again; by default on the local disk
 NBKIT_DATA     real data sets that are on this machine already; no default
+NBKIT_MIRROR   where checkpoints are copied to, to outlive the machine; "none" for nowhere; by default, on Colab with
+               Drive mounted, MyDrive/nbkit
+NBKIT_DRIVE    where Drive is mounted on Colab; by default where it is mounted already, else /content/drive
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nbkit.base import colab
+from nbkit.base import colab, drive
 
 
 def root() -> Path:
@@ -42,6 +45,13 @@ def cache() -> Path:
     if colab.on_vm():
         return _named("NBKIT_CACHE") or Path("/content/nbkit-cache")
     return _named("NBKIT_CACHE") or (_named("XDG_CACHE_HOME") or Path.home() / ".cache") / "nbkit"
+
+
+def mirror() -> Path | None:
+    """Where checkpoints are copied to, or None. A kernel asks nobody for it here; drive.mirror_folder() does."""
+    if os.environ.get("NBKIT_MIRROR", "").lower() == "none":
+        return None
+    return _named("NBKIT_MIRROR") or (drive.folder() if colab.on_vm() else None)
 
 
 def manifests() -> Path:

@@ -12,6 +12,7 @@ import re
 import time
 from pathlib import Path
 
+from nbkit.base import colab
 from nbkit.base.record import write_json
 from nbkit.data.disk import need_space, read_json
 from nbkit.data.meter import Meter
@@ -33,6 +34,7 @@ DRIVE_QUOTA = (
     "24 hours. Wait; or open the file in a browser, put a copy into your own Drive, share the copy with everyone who "
     "has the link, and fetch that one with --from gdrive:ID"
 )
+LOGINS = {"https://huggingface.co/": "HF_TOKEN", "https://www.kaggle.com/": "KAGGLE_API_TOKEN"}  # where, and its token
 sleep = time.sleep
 
 
@@ -107,11 +109,11 @@ def _once(source: str, part: Path, archive: Archive, meter: Meter) -> bool:
         if state.get("source") == source and state.get("tag"):
             headers["If-Range"] = state["tag"]
     try:
-        with requests.get(source, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        with _ask(source, headers) as response:
             if response.status_code == 416:
                 part.unlink()
                 raise Broken("the server has no more bytes than are here, and they are not the file")
-            _refuse_status(response)
+            _refuse_status(response, source)
             went_on = start > 0 and response.status_code == 206
             if went_on and not _same_file(response, start, state, source, archive):
                 part.unlink()
@@ -120,6 +122,23 @@ def _once(source: str, part: Path, archive: Archive, meter: Meter) -> bool:
             return went_on
     except requests.exceptions.RequestException as error:
         raise Broken(in_words(error)) from None
+
+
+def _ask(source: str, headers: dict[str, str]):
+    """The answer to a request; a server that wants a login is shown its token, if there is one, and no other server."""
+    import requests
+
+    response = requests.get(source, headers=headers, stream=True, timeout=TIMEOUT)
+    name = _token_name(source)
+    token = colab.secret(name) if name and response.status_code in (401, 403) else None
+    if token is None:
+        return response
+    response.close()
+    return requests.get(source, headers={**headers, "Authorization": f"Bearer {token}"}, stream=True, timeout=TIMEOUT)
+
+
+def _token_name(source: str) -> str:
+    return next((name for start, name in LOGINS.items() if source.startswith(start)), "")
 
 
 def _resumable(source: str, part: Path, archive: Archive) -> tuple[int, dict]:
@@ -144,8 +163,8 @@ def _same_file(response, start: int, state: dict, source: str, archive: Archive)
     return state.get("source") != source or state.get("tag", "") in ("", _tag(response))
 
 
-def _refuse_status(response) -> None:
-    code = response.status_code
+def _refuse_status(response, source: str) -> None:
+    code, token = response.status_code, _token_name(source)
     if code in (200, 206):
         return
     if code in (408, 429) or code >= 500:
@@ -153,6 +172,11 @@ def _refuse_status(response) -> None:
         pause = min(float(wait), 120.0) if wait.isdigit() else 0.0
         raise Broken(f"the server answered {code} {response.reason}", pause)
     why = {401: "; it wants a login", 403: "; it forbids the download", 404: "; the file is not there (any more)"}
+    if token and code in (401, 403):
+        why[code] += (
+            f": agree to the terms on the page of the data set, and put a token named {token} into the environment "
+            "or among Colab's secrets"
+        )
     raise Refused(f"the server answered {code} {response.reason}{why.get(code, '')}")
 
 

@@ -19,7 +19,10 @@ from nbkit.run.notebook import configure
 if TYPE_CHECKING:
     from nbkit.train.task import Training
 
-TASKS = {"glow_tts": ("nbkit.tasks.glow_tts", "GlowTTSTask", "GlowTTSTrain")}
+TASKS = {
+    "glow_tts": ("nbkit.tasks.glow_tts", "GlowTTSTask", "GlowTTSTrain"),
+    "sine": ("nbkit.tasks.drive_resume", "SineTask", "SineTrain"),
+}
 
 
 def add_parser(subparsers: Any) -> None:

@@ -115,7 +115,9 @@ def _environment(pointer: Path) -> dict[str, str]:
     """What the kernel is told. The kernel imports the nbkit of this process, wherever it was started."""
     here = str(Path(nbkit.__file__).resolve().parents[1])
     path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != here]
+    mirror = workspace.mirror()  # a relative path would mean another folder in the kernel, which works elsewhere
     return {
+        **({"NBKIT_MIRROR": str(mirror)} if mirror else {}),
         "NBKIT_HEADLESS": "1",
         "NBKIT_RUN_POINTER": str(pointer),
         "PYTHONPATH": os.pathsep.join([here, *path]),

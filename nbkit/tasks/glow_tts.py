@@ -143,8 +143,8 @@ class GlowTTSTask:
         return modules
 
     def store(self, run: record.Record) -> store.CheckpointStore:
-        """The checkpoints of a run."""
-        return store.CheckpointStore(run.folder / "checkpoints", self.config.keep)
+        """The checkpoints of a run, with their mirror where there is a place for one."""
+        return store.open_store(run, self.config.keep, self.config.mirror_every)
 
     def record(self) -> record.Record:
         """The run folder of these parameters, opened for writing."""
@@ -256,7 +256,9 @@ class GlowTTSTask:
             "step": result.step,
         }
         path = folder / "exports" / f"{record.export_name(self.name, **about)}.safetensors"
-        return self.voice(result.modules).save(path)
+        self.voice(result.modules).save(path)
+        store.copy_export(path)
+        return path
 
     def alignment_picture(self, model: glow_tts.GlowTTS, example: Example) -> Picture:
         """The path of one example on the scores it was found on, with the truth where it is known."""

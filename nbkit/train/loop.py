@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
 import signal
 import time
@@ -21,13 +22,15 @@ from torch import Tensor, nn
 
 from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
-from nbkit.train import pictures
+from nbkit.train import inventory, pictures
 from nbkit.train.device import accelerator, tensors
 from nbkit.train.signals import Signals
-from nbkit.train.store import Checkpoint, CheckpointStore
+from nbkit.train.store import Checkpoint, CheckpointStore, as_table
 from nbkit.train.task import Modules, Optimization, Task, Training
 from nbkit.views.progress import Display
 
+SECONDS_TO_END = 1800.0  # that the end of a training waits for the mirror; an interrupt ends the waiting
+SECONDS_TO_LEAVE = 20.0  # the same after SIGTERM or an interrupted cell: who sends them does not wait long
 MOST_SKIPPED = 25  # steps in a row without a finite gradient after which training is not going to recover
 
 
@@ -85,9 +88,9 @@ class _Run:
     def start(self) -> None:
         """Networks and optimisers, from the newest checkpoint or prepared for step 0."""
         modules = self.task.modules()
-        checkpoint = self.store.newest(clean=self.rank == 0)
-        for note in self.store.notes:
-            self.display.note(note)
+        with self.accelerator.main_process_first():  # what it brings back from a mirror, the others find here
+            checkpoint = self.store.newest(clean=self.rank == 0)
+        self._tell_of_the_search()
         if checkpoint is None:
             self.task.prepare(modules, tensors(self.task.batches("train", 0, 1)[0], torch.device("cpu")))
         else:
@@ -101,14 +104,32 @@ class _Run:
         if checkpoint is not None:
             self._restore(checkpoint)
         self._agree_on_the_step()
+        if self.store.brought_back is not None:
+            self.run.recall(json.loads(self.store.brought_back.inline.get(record.ENVIRONMENT, "[]")))
         self.run.rewind(self.step if checkpoint else -1)
-        where = f"goes on at step {self.step}" if checkpoint else "starts at step 0"
+        if self.rank == 0:
+            self.store.follow(self.step)
+        where = f"goes on at step {self.step}" if checkpoint else f"starts at step 0{self._what_is_new()}"
         changed = (
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
         )
         self.display.note(f"{self.run.name} {where} on {self.accelerator.device}, {self.precision}{changed}")
         if self.step >= self.config.stop_at:
             self.display.note(f"nothing to do before step {self.config.stop_at}; raise stop_at to train longer")
+
+    def _what_is_new(self) -> str:
+        """What a run that starts differs in from the one that has most in common with it, here or on the mirror."""
+        told, mirror = self.run.differs_from, self.store.mirror
+        if not told and mirror is not None and self.rank == 0:
+            told = inventory.nearest_there(mirror.shelf, self.run)
+        return f" and {told}" if told else ""
+
+    def _tell_of_the_search(self) -> None:
+        """What was found where, and what is wrong with it."""
+        while self.store.notes:
+            self.display.note(self.store.notes.pop(0))
+        if self.rank == 0 and self.store.table:
+            self.display.table(*as_table(self.store.table))
 
     def _agree_on_the_step(self) -> None:
         total = self._summed({"step": self.step})["step"]
@@ -147,6 +168,7 @@ class _Run:
             late = config.minutes > 0 and time.monotonic() - began >= 60 * config.minutes and self.step > started_at
             row, asked = self._one_step(batches, {"signal": float(bool(signals.received)), "time": float(late)})
             self._log(row)
+            self._look_at_the_mirror()
             last = self.step == config.stop_at
             if last or self.step % config.evaluate_every == 0:
                 self._evaluate()
@@ -163,7 +185,25 @@ class _Run:
         state = {"finished": "finished", "time": "paused", "signal": "interrupted"}[reason]
         self.run.status(state, step=self.step, message=message[reason])
         self._note_kernels()
+        self._wait_for_the_mirror(SECONDS_TO_LEAVE if reason == "signal" else SECONDS_TO_END)
         return reason
+
+    def _look_at_the_mirror(self) -> None:
+        mirror = self.store.mirror
+        if mirror is not None and self.rank == 0:
+            while self.store.notes or mirror.notes:
+                self.display.note(self.store.notes.pop(0) if self.store.notes else mirror.notes.popleft())
+            self.display.aside = str(mirror.state)
+
+    def _wait_for_the_mirror(self, seconds: float) -> None:
+        """Let the copies arrive; an interrupt, or the time that is over, leaves them where they are."""
+        if self.store.mirror is None or self.rank != 0:
+            return
+        state = self.store.mirror.close(seconds, lambda state: self._look_at_the_mirror())
+        self._look_at_the_mirror()
+        self.run.status(confirmed=state.confirmed)
+        if state.waiting:
+            self.display.note(f"{state}; they lie in {self.store.folder}, and are copied when the run goes on")
 
     def _training_batches(self) -> Iterator[Any]:
         """This process's micro-batches from the step after this one to the end, in order."""
@@ -296,8 +336,10 @@ class _Run:
                 "skipped": self.skipped,
             }
             weights = {f"{name}.{k}": v for name, m in self.bare.items() for k, v in m.state_dict().items()}
-            self.store.save(self.step, weights, state, self.task.contents(), self.validation_loss)
-            self.run.status(step=self.step, saved=self.step)
+            about = self.task.contents()
+            self.store.save(self.step, weights, state, about, self.validation_loss, self._look_at_the_mirror)
+            mirror = self.store.mirror
+            self.run.status(step=self.step, saved=self.step, confirmed=mirror.state.confirmed if mirror else None)
         self.accelerator.wait_for_everyone()
 
     def _log(self, row: dict[str, Any]) -> None:

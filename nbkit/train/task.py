@@ -37,10 +37,20 @@ class Training(Params):
     evaluate_every: int = param(100, "Validate, align and speak every so many steps.", low=1, identity=False)
     save_every: int = param(100, "Write a checkpoint every so many steps.", low=1, identity=False)
     keep: int = param(3, "Newest checkpoints kept, beside the best one.", low=1, identity=False)
+    mirror_every: int = param(
+        0,
+        "On the mirror, also keep each checkpoint whose step is a multiple of this. 0 keeps none for that.",
+        unit="steps",
+        low=0,
+        identity=False,
+    )
     minutes: float = param(
         0.0, "Stop and save after this time, to be resumed. 0 means no limit.", unit="minutes", low=0.0, identity=False
     )
     workers: int = param(0, "Processes that load batches. Does not change the result.", low=0, high=16, identity=False)
+    disconnect_when_done: bool = param(
+        False, "On a Colab page, give the machine back after the last cell.", identity=False
+    )
     repeat: int = param(0, "A further run of the same parameters in a folder of its own.", low=0, identity=False)
 
 

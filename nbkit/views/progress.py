@@ -48,6 +48,8 @@ class Display:
         self._pace: deque[tuple[float, int]] = deque()  # (time, step) of the last minute's drawings
         self._traces: dict[str, dict[str, Trace]] = {}  # by name and split
         self._notes: deque[str] = deque(maxlen=6)
+        self.aside = ""  # a line that changes, beside the numbers: how far the mirror is
+        self._table: tuple[list[str], list[list[str]]] = [], []
         self._figure: bytes | None = None
         self._step, self._closed = 0, False
         self._identity: str | None = None
@@ -78,6 +80,16 @@ class Display:
         else:
             clear = "\r\x1b[K" if self._kind == TERMINAL else ""
             print(f"{clear}{text}", file=self._stream, flush=True)
+
+    def table(self, head: list[str], rows: list[list[str]]) -> None:
+        """A short table that stays; in a terminal it is printed once."""
+        self._table = head, rows
+        if self._kind == NOTEBOOK:
+            self._draw(self._clock())
+        else:
+            widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+            for row in [head, *rows]:
+                print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip(), file=self._stream)
 
     def close(self) -> None:
         """Draw the last state and leave it standing."""
@@ -144,7 +156,7 @@ class Display:
         for name, traces in self._traces.items():
             for split, trace in traces.items():
                 parts.append(f"{'' if split == 'train' else split + ' '}{readable(name)} {number(trace.newest)}")
-        return " · ".join(parts)
+        return " · ".join([*parts, self.aside] if self.aside else parts)
 
     def _html(self, now: float) -> str:
         return render(
@@ -158,6 +170,8 @@ class Display:
             metrics=[(readable(name), traces) for name, traces in self._traces.items()],
             number=number,
             notes=list(self._notes),
+            aside=self.aside,
+            table=self._table,
             figure=base64.b64encode(self._figure).decode() if self._figure else "",
         )
 

@@ -1,58 +1,176 @@
 import os
+import subprocess
 import sys
 import types
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from fake_colab import FakeColab, run_cells
 
+import nbkit
 from nbkit.base import colab
 from nbkit.base.colab import Place
+
+LOOK = "from nbkit.base import colab; print(colab.where().value, colab.in_kernel())"
+above_is_a_kernel = colab._started_by_a_program()
+STARTED = """
+import subprocess, sys
+print(subprocess.run([sys.executable, *{words!r}], capture_output=True, text=True, check=True).stdout)
+"""
+# a kernel inside a kernel: what papermill does in a cell of its own, where nobody has set NBKIT_HEADLESS
+NESTED = """
+import os, sys
+sys.path.insert(0, {here!r})
+from fake_colab import run_cells
+print(*run_cells([{look!r}], ".", dict(os.environ)))
+"""
 
 
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch):
     """Neither on Colab nor in CI nor in a kernel, whatever runs the tests."""
-    for name in ("CI", "COLAB_RELEASE_TAG"):
+    for name in ("CI", "COLAB_RELEASE_TAG", "NBKIT_MIRROR", "NBKIT_DRIVE"):
         monkeypatch.delenv(name, raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] in ("google", "IPython")]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(colab, "_started_by_a_program", lambda: False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(nbkit.__file__).resolve().parents[1]))
 
 
 @pytest.fixture
-def colab_page(monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+def fake(tmp_path, monkeypatch) -> FakeColab:
+    return FakeColab(tmp_path / "colab")
 
 
-def test_plain_python():
+def in_kernels(cells: list[str], folder: Path, **environment: str) -> list[str]:
+    return [text.strip() for text in run_cells(cells, folder, {**os.environ, **environment})]
+
+
+def of_python(*words: str, **environment: str) -> str:
+    result = subprocess.run([sys.executable, *words], env={**os.environ, **environment}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_plain_python_and_a_shell_in_a_terminal():
+    assert of_python("-c", LOOK) == "python False"
+    assert of_python("-m", "IPython", "-c", LOOK).endswith("python False")  # IPython 7 names its window first
+
+
+@pytest.mark.parametrize("value", ["true", "1", "woodpecker"])
+def test_ci(value):
+    assert of_python("-c", LOOK, CI=value) == "ci False"
+
+
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_a_variable_that_says_no_is_no_ci(monkeypatch, value):
+    monkeypatch.setenv("CI", value)
     assert colab.where() is Place.PYTHON
 
 
-def test_a_colab_page_and_a_headless_kernel_on_the_same_machine(colab_page, monkeypatch):
+def test_a_kernel(tmp_path):
+    # importing the package of Colab does not make a machine of Colab
+    imported = "import sys, types; sys.modules['google.colab'] = types.ModuleType('google.colab')"
+    assert in_kernels([LOOK, f"{imported}; {LOOK}"], tmp_path) == ["jupyter True", "jupyter True"]
+
+
+def test_a_kernel_in_ci(tmp_path):
+    assert in_kernels([LOOK], tmp_path, CI="true") == ["ci True"]
+
+
+def test_the_kernel_of_a_page_and_what_is_started_from_it(fake, tmp_path):
+    if above_is_a_kernel:
+        pytest.skip("a kernel runs these tests, so that no kernel of theirs is the one of a page")
+    terminal = STARTED.format(words=["-c", LOOK])
+    nested = STARTED.format(words=["-c", NESTED.format(here=str(Path(__file__).parent), look=LOOK)])
+    shown = in_kernels([LOOK, terminal, nested], tmp_path, **fake.environment())
+    assert shown == ["colab True", "colab-vm False", "colab-vm True"]
+
+
+def test_a_headless_kernel(fake, tmp_path):
+    assert in_kernels([LOOK], tmp_path, NBKIT_HEADLESS="1", **fake.environment()) == ["colab-vm True"]
+
+
+def test_a_process_of_the_machine_that_imports_googles_package(fake, monkeypatch):
+    fake.enter(monkeypatch)
     assert colab.where() is Place.COLAB
-    monkeypatch.setenv("NBKIT_HEADLESS", "1")
+    monkeypatch.delitem(sys.modules, "IPython")
     assert colab.where() is Place.COLAB_VM
 
 
-def test_a_terminal_on_a_colab_machine(monkeypatch):
-    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab_20260819")
-    assert colab.where() is Place.COLAB_VM
-
-
-def test_a_kernel_and_ci(monkeypatch):
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    assert colab.where() is Place.JUPYTER
-    monkeypatch.setenv("CI", "true")
-    assert colab.where() is Place.CI
-
-
-def test_an_ipython_shell_in_a_terminal_is_no_kernel(monkeypatch):
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: types.SimpleNamespace()
+@pytest.mark.parametrize(
+    "ipython", [None, types.ModuleType("IPython"), types.SimpleNamespace(get_ipython=lambda: None)]
+)
+def test_an_ipython_that_is_only_half_there(monkeypatch, ipython):
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     assert not colab.in_kernel()
+    assert colab.where() is Place.PYTHON
+
+
+@pytest.mark.parametrize(
+    ("command", "is_one"),
+    [
+        ("/usr/bin/python3\0-m\0colab_kernel_launcher\0-f\0/root/kernel-1.json", True),
+        ("/usr/bin/python3\0-Xfrozen_modules=off\0-m\0ipykernel_launcher\0-f\0kernel.json", True),
+        ("/usr/bin/python3\0/usr/local/bin/papermill\0in.ipynb\0out.ipynb", True),
+        ("/usr/bin/python3\0/usr/local/bin/jupyter-nbconvert\0--execute\0in.ipynb", True),
+        ("/usr/bin/python3\0/usr/local/bin/jupyter-server\0--allow-root", False),
+        ("node\0/datalab/web/app.js", False),
+        ("python\0-m\0pytest\0tests/run\0-k\0papermill", False),
+    ],
+)
+def test_who_starts_kernels_that_no_page_talks_to(monkeypatch, command, is_one):
+    monkeypatch.undo()
+    monkeypatch.setattr(colab.os, "getppid", lambda: 7)
+    monkeypatch.setattr(colab.Path, "read_bytes", lambda self: command.encode())
+    monkeypatch.setattr(colab.Path, "read_text", lambda self, **_: "7 (a) name)) S 1 7 7 0 -1")
+    assert colab._started_by_a_program() is is_one
+
+
+def test_where_there_is_no_proc_nobody_is_above(monkeypatch):
+    monkeypatch.undo()
+
+    def absent(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(colab.Path, "read_bytes", absent)
+    assert colab._started_by_a_program() is False
+
+
+def test_a_secret_of_the_environment_comes_first(fake, monkeypatch):
+    fake.enter(monkeypatch)
+    fake.set(secrets={"HF_TOKEN": "of the page"})
+    assert colab.secret("HF_TOKEN") == "of the page"
+    monkeypatch.setenv("HF_TOKEN", "of the environment")
+    assert colab.secret("HF_TOKEN") == "of the environment"
+    assert fake.calls() == [["userdata.get", {"key": "HF_TOKEN"}]]
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({}, "there is none of that name"),
+        ({"secrets": {"HF_TOKEN": None}}, "this notebook may not read it"),
+        ({"page": False}, "the page did not answer"),
+    ],
+)
+def test_why_the_page_gave_no_secret_is_told_in_one_line(fake, monkeypatch, capsys, answers, told):
+    fake.enter(monkeypatch)
+    fake.set(**answers)
+    assert colab.secret("HF_TOKEN") is None
+    assert capsys.readouterr().out == (
+        f"Colab gave no secret HF_TOKEN: {told}; see to it under the key at the left edge of the page\n"
+    )
+
+
+def test_only_the_kernel_of_the_page_asks_it_for_secrets(fake, monkeypatch, capsys):
+    fake.enter(monkeypatch)
+    fake.set(secrets={"HF_TOKEN": "of the page"})
+    monkeypatch.setenv("NBKIT_HEADLESS", "1")
+    assert colab.secret("HF_TOKEN") is None
+    assert fake.calls() == []
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from fake_colab import FakeColab
 
 import nbkit
 from nbkit.base import workspace
@@ -57,3 +58,24 @@ def test_real_data_has_no_default(tmp_path, monkeypatch):
     assert workspace.real_data() is None
     monkeypatch.setenv("NBKIT_DATA", str(tmp_path))
     assert workspace.real_data() == tmp_path
+
+
+def test_checkpoints_are_copied_only_where_somebody_says_so(tmp_path, monkeypatch):
+    for name in ("NBKIT_MIRROR", "COLAB_RELEASE_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    assert workspace.mirror() is None
+    monkeypatch.setenv("NBKIT_MIRROR", str(tmp_path / "backup"))
+    assert workspace.mirror() == tmp_path / "backup"
+    monkeypatch.setenv("NBKIT_MIRROR", "none")
+    assert workspace.mirror() is None
+
+
+def test_on_colab_checkpoints_are_copied_to_a_mounted_drive(tmp_path, monkeypatch):
+    monkeypatch.delenv("NBKIT_MIRROR", raising=False)
+    fake = FakeColab(tmp_path / "colab")
+    fake.enter(monkeypatch, kernel=False)
+    assert workspace.mirror() is None
+    fake.mount()
+    assert workspace.mirror() == fake.mount_point / "MyDrive" / "nbkit"
+    monkeypatch.setenv("NBKIT_MIRROR", "none")
+    assert workspace.mirror() is None

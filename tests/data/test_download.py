@@ -38,11 +38,14 @@ class Server:
     def __init__(self, content: bytes):
         self.content, self.etag, self.faults = content, '"one"', []
         self.requests: list[str] = []
+        self.logins: list[str] = []
+        self.token, self.elsewhere = "", ""  # what it wants to be shown, and where it then says the file is
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 server.requests.append(self.headers.get("Range", ""))
+                server.logins.append(self.headers.get("Authorization", ""))
                 server.answer(self)
 
             def log_message(self, *_):
@@ -55,7 +58,13 @@ class Server:
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        if self.token and handler.headers.get("Authorization") != f"Bearer {self.token}":
+            handler.send_error(401)
+            return
         fault = self.faults.pop(0) if self.faults else ""
+        if self.elsewhere:
+            self.send(handler, 302, b"", {"Location": self.elsewhere})
+            return
         if isinstance(fault, int):
             handler.send_error(fault)
             return
@@ -595,3 +604,43 @@ def test_progress_in_a_notebook_replaces_one_output(monkeypatch: pytest.MonkeyPa
 def test_sizes_and_times_for_reading():
     assert [meter.size(n) for n in (0, 999, 25_000, 2_748_572_632)] == ["0 B", "999 B", "25 kB", "2.75 GB"]
     assert [meter.duration(n) for n in (5, 200, 7300)] == ["5 s", "3 min 20 s", "2 h 1 min"]
+
+
+@pytest.fixture
+def gated(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that wants to be shown a token, which goes by the name of TOKEN here."""
+    monkeypatch.setattr(transfer, "LOGINS", {server.url.removesuffix("file.zip"): "TOKEN"})
+    monkeypatch.delenv("TOKEN", raising=False)
+    server.token = "right"
+    return server
+
+
+def test_a_token_is_shown_where_a_login_is_wanted(gated: Server, content: bytes, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("TOKEN", "right")
+    gated.faults = [("cut", 1_000_000)]
+    download([gated.url], tmp_path / "file.zip", known(content))
+    assert (tmp_path / "file.zip").read_bytes() == content
+    assert gated.logins == ["", "Bearer right", "", "Bearer right"], "only to a server that asked"
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_without_the_right_token_its_name_is_told(gated: Server, content: bytes, tmp_path: Path, monkeypatch, token):
+    monkeypatch.setenv("TOKEN", token)
+    with pytest.raises(DataError, match=r"401 Unauthorized; it wants a login: .* put a token named TOKEN into the env"):
+        download([gated.url], tmp_path / "file.zip", known(content))
+
+
+def test_a_token_goes_to_no_other_server(gated: Server, server, content: bytes, tmp_path: Path, monkeypatch):
+    other = Server(content)
+    try:
+        monkeypatch.setenv("TOKEN", "right")
+        gated.elsewhere = other.url.replace("127.0.0.1", "localhost")
+        download([gated.url], tmp_path / "file.zip", known(content))
+        assert other.logins == [""]
+        other.token = "right"  # one that is in no list asks as well
+        with pytest.raises(DataError, match=r"401 Unauthorized; it wants a login$"):
+            download([other.url], tmp_path / "again.zip", known(content))
+        assert other.logins == ["", ""]
+    finally:
+        other.http.shutdown()
+        other.http.server_close()

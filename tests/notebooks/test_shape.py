@@ -17,6 +17,15 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
+def marks(path: Path) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.torch] if '"parameters": "nbkit.tasks.' in path.read_text(encoding="utf-8") else []
+
+
+each_class = pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=marks(path), id=path.stem) for path in NOTEBOOKS]
+)
+
+
 def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
 
@@ -41,7 +50,7 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-@each_notebook
+@each_class
 def test_what_is_generated_is_in_step_and_nothing_else_is_kept(path):
     """Set-up cell, parameters cell, links, ids, no outputs: all that `make params` writes."""
     assert path.read_text(encoding="utf-8") == regenerated(path, repository()), "run `make params`"
@@ -101,7 +110,7 @@ def test_links_to_other_notebooks_lead_somewhere(path):
         assert (path.parent / target).exists(), target
 
 
-@each_notebook
+@each_class
 def test_there_is_a_quick_way_through(path):
     assert "smoke" in params_class(path).PRESETS
 

@@ -11,6 +11,8 @@ import nbkit
 from nbkit.base.record import Record
 from nbkit.run.__main__ import main
 
+pytestmark = pytest.mark.torch
+
 SMALL = ["-p", "utterances", "12", "-p", "batch_size", "4", "-p", "stop_at", "2", "-p", "evaluate_every", "2"]
 
 

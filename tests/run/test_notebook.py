@@ -91,6 +91,16 @@ def test_a_notebook_that_runs_to_its_end(write, workshop, capfd):
     assert f"2 1e-05 {word!r} False" in shown
 
 
+def test_a_mirror_beside_the_caller_is_the_same_folder_in_the_kernel(write, workshop, monkeypatch):
+    elsewhere = workshop / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("NBKIT_MIRROR", "backup")
+    notebook = write("from nbkit.base import workspace; print(workspace.mirror())")
+    assert main(["run", str(notebook)]) == 0
+    assert texts(status(workshop)[1]).split() == [str(elsewhere / "backup")]
+
+
 def test_the_executed_notebook_is_trusted(write, workshop):
     from nbformat.sign import NotebookNotary
 

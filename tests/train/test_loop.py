@@ -159,8 +159,8 @@ def test_an_interrupt_of_the_whole_group_saves_with_workers_too(tmp_path):
     command = [sys.executable, str(TOY), str(tmp_path), "stop_at=100000", "save_every=100000", "workers=1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOY.parents[2])}
     process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any(len(rows(f)) > 20 for f in (tmp_path / "runs").glob("toy-*")):
+    deadline, logs = time.monotonic() + 60, lambda: (tmp_path / "runs").glob("toy-*/log.jsonl")
+    while time.monotonic() < deadline and not any(len(rows(log.parent)) > 20 for log in logs()):
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)
     errors = process.communicate(timeout=60)[1]

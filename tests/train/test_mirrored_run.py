@@ -1,0 +1,56 @@
+"""A run that is cut and goes on from its mirror, through fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import toy
+
+from nbkit.base.record import Record
+from nbkit.train.loop import fit
+from nbkit.train.mirror import Mirror
+from nbkit.train.shelf import Shelf
+from nbkit.train.store import CheckpointStore
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBKIT_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("NBKIT_CACHE", str(tmp_path / "cache"))
+    shelf = Shelf(tmp_path / "drive")
+    shelf.open()
+    return shelf
+
+
+def train(shelf, stop_at: int, **values):
+    config = toy.ToyTrain.from_dict(
+        {"batch_size": 12, "save_every": 5, "evaluate_every": 10, "stop_at": stop_at} | values
+    )
+    with Record.open("toy", config, "data", repeat=config.repeat) as run:
+        store = CheckpointStore(run.folder / "checkpoints", config.keep, Mirror(shelf, run.name, run.folder))
+        return fit(toy.ToyTask(config), config, store, run), run, store
+
+
+def test_a_run_goes_on_where_its_machine_died(shelf, capsys):
+    whole, run, _ = train(shelf, 40, repeat=1)
+    wanted = [row for row in run.rows() if row["split"] == "train"]
+    train(shelf, 22)
+    folder = Path(os.environ["NBKIT_OUTPUTS"])
+    shutil.rmtree(folder)  # the machine is gone
+    capsys.readouterr()
+    result, run, store = train(shelf, 40)
+    told = capsys.readouterr().out
+    assert "goes on at step 22" in told
+    assert [row.verdict for row in store.table][:2] == ["whole, brought back", "older"]
+    for name, tensor in whole.modules["net"].state_dict().items():
+        assert torch.equal(tensor, result.modules["net"].state_dict()[name])
+    rows = [row for row in run.rows() if row["split"] == "train"]
+    assert [(r["step"], r["loss"]) for r in rows] == [(r["step"], r["loss"]) for r in wanted]
+    assert list((run.folder / "audio").glob("*.wav"))
+    assert run.status()["confirmed"] == 40
+    assert len(json.loads((run.folder / "environment.json").read_text())) == 2, "both sessions are on record"
