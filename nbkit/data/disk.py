@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nbkit.data.meter import size
+from nbkit.base.amounts import size
 
 CHUNK = 1 << 20
 ELSEWHERE = "make room, or name a folder on a larger disk in NBKIT_CACHE"

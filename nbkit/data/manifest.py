@@ -21,11 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbkit.base import workspace
+from nbkit.base.amounts import size
 from nbkit.base.record import write_json
 from nbkit.data import content, rows, schema, unpack
 from nbkit.data.disk import DataError, read_json
 from nbkit.data.download import Received, download, drive_id
-from nbkit.data.meter import Meter, size
+from nbkit.data.meter import Meter
 from nbkit.data.rows import Utterance
 from nbkit.data.schema import UNKNOWN, Manifest, ManifestError
 from nbkit.data.unpack import MARK

@@ -12,24 +12,7 @@ from types import TracebackType
 from typing import TextIO
 
 from nbkit.base import colab
-
-
-def size(count: float) -> str:
-    """A number of bytes for reading: size(2748572632) is '2.75 GB'."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
-
-
-def duration(seconds: float) -> str:
-    """A time for reading: duration(200) is '3 min 20 s'."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+from nbkit.base.amounts import duration, size
 
 
 class Meter:

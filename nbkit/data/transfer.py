@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from nbkit.base import colab
+from nbkit.base.amounts import size as shown_size
 from nbkit.base.record import write_json
 from nbkit.data.disk import need_space, read_json
 from nbkit.data.meter import Meter
-from nbkit.data.meter import size as shown_size
 from nbkit.data.schema import UNKNOWN, Archive
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two packets

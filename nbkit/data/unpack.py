@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from nbkit.base.amounts import size
 from nbkit.base.record import write_json
 from nbkit.data.disk import CHUNK, DataError, disk_full, need_space
-from nbkit.data.meter import Meter, size
+from nbkit.data.meter import Meter
 from nbkit.data.schema import Archive
 
 MARK = ".nbkit.json"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import nbkit
 from nbkit.base import colab, environment, workspace
-from nbkit.data.meter import size
+from nbkit.base.amounts import size
 from nbkit.run.data import table
 from nbkit.train import inventory
 from nbkit.train.mirror import LATER, Mirror

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nbkit.base import workspace
+from nbkit.base.amounts import duration, size
 from nbkit.base.record import RunBusyError
-from nbkit.data.meter import duration, size
 from nbkit.run.data import table
 from nbkit.train import inventory, prune
 from nbkit.train.inventory import InventoryError, Run

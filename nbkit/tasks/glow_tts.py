@@ -169,7 +169,7 @@ class GlowTTSTask:
 
     def prepare(self, modules: Modules, batch: Batch) -> None:
         if self.config.init_from:  # its flow is initialised already
-            voices.inherit(modules["model"], self.reader, voices.open_voice(self.config.init_from))
+            voices.inherit(modules["model"], self.reader, self.spec, voices.open_voice(self.config.init_from))
         else:
             modules["model"].initialise(batch.mel, batch.frame_lengths, batch.speakers)
 

@@ -11,6 +11,7 @@ import torch
 
 from nbkit.base import record, workspace
 from nbkit.base.params import Params, param
+from nbkit.data.audio import MelSpec
 from nbkit.data.speech import TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
@@ -60,12 +61,16 @@ def open_voice(source: str | os.PathLike) -> Voice:
 
 
 @torch.no_grad()
-def inherit(model: glow_tts.GlowTTS, reader: TokenReader, parent: Voice) -> list[str]:
+def inherit(model: glow_tts.GlowTTS, reader: TokenReader, spec: MelSpec, parent: Voice) -> list[str]:
     """Start `model` from the weights of another voice; returns the symbols that it did not know.
 
     The rows of the token embedding are matched by symbol, so that another language or front end can start from it; the
-    embedding of the speakers starts anew. raises ValueError for a parent of another size
+    embedding of the speakers starts anew. raises ValueError for a parent of another size, or of other features
     """
+    if parent.spec != spec:
+        raise ValueError(
+            f"init_from wants a voice of the features {spec}, got one of {parent.spec}; take another voice to start from"
+        )
     own, given = model.state_dict(), parent.model.state_dict()
     rows = "encoder.embedding.weight"
     for name in own.keys() | given.keys():

@@ -27,13 +27,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nbkit.base import drive, record, workspace
-from nbkit.data import meter
+from nbkit.base import amounts, drive, record, workspace
 from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
 from nbkit.train.mirror import Mirror
 from nbkit.train.shelf import GONE, Shelf, measure
 from nbkit.train.snapshot import Snapshot, SnapshotError
-from nbkit.views.progress import duration
 
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
 SECONDS_FOR_ROOM = 600.0  # that a full disk is waited for, while the mirror copies what fills it
@@ -345,8 +343,8 @@ def as_table(found: list[Verdict], now: float | None = None) -> tuple[list[str],
     now = time.time() if now is None else now
     rows = []
     for one in found:
-        size = meter.size(one.size) if one.size else ""
-        age = f"{duration(max(0.0, now - one.written))} ago" if one.written else ""
+        size = amounts.size(one.size) if one.size else ""
+        age = f"{amounts.duration(max(0.0, now - one.written))} ago" if one.written else ""
         rows.append([f"{one.step:,}", one.where, size, age, one.verdict])
     return ["step", "where", "size", "written", "verdict"], rows
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from nbkit.base import colab
+from nbkit.base.amounts import duration
 from nbkit.views.page import readable, render
 
 NOTEBOOK, TERMINAL, LOG = "notebook", "terminal", "log"
@@ -213,12 +214,3 @@ class Trace:
 def number(value: float) -> str:
     """A value in four digits."""
     return f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """A time in its two largest units: duration(3700) is '1 h 1 min'."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -601,11 +601,6 @@ def test_progress_in_a_notebook_replaces_one_output(monkeypatch: pytest.MonkeyPa
     assert "1 kB of 4 kB, 25 %, 667 B/s, 4 s left" in shown[0]
 
 
-def test_sizes_and_times_for_reading():
-    assert [meter.size(n) for n in (0, 999, 25_000, 2_748_572_632)] == ["0 B", "999 B", "25 kB", "2.75 GB"]
-    assert [meter.duration(n) for n in (5, 200, 7300)] == ["5 s", "3 min 20 s", "2 h 1 min"]
-
-
 @pytest.fixture
 def gated(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server that wants to be shown a token, which goes by the name of TOKEN here."""

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from nbkit.base import record, workspace
+from nbkit.base.amounts import size
 from nbkit.base.params import Params, param
 from nbkit.base.record import Record
-from nbkit.data.meter import size
 from nbkit.run import runs
 from nbkit.run.__main__ import main
 from nbkit.train import inventory, prune

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from nbkit.views.progress import Display, Trace, duration
+from nbkit.views.progress import Display, Trace
 
 
 class Clock:
@@ -108,13 +108,6 @@ def test_a_trace_is_bounded_and_keeps_its_course():
     assert points[0][0] == 1
     assert points[-1][0] == pytest.approx(119, abs=0.1)
     assert math.isnan(trace.newest)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (200, "3 min 20 s"), (3700, "1 h 1 min"), (90_000, "25 h 0 min")]
-)
-def test_duration(seconds: float, text: str):
-    assert duration(seconds) == text
 
 
 NOTEBOOK = """
