@@ -40,8 +40,7 @@ class GlowTTSTrain(Training):
     utterances: int = param(0, "Use so many utterances. 0 takes all; synthetic sets make as many as asked.", low=0)
     front_end: str = param(
         "auto",
-        "What a token is. auto takes jamo for Korean and letters for English; phones come from eSpeak; arpabet "
-        "is for English that starts from the authors' checkpoint.",
+        "What a token is. auto: jamo for Korean, letters for English. arpabet is that of the authors' checkpoint.",
         choices=("auto", "jamo", "letters", "phones", "arpabet"),
     )
     pronounce: bool = param(False, "Read Korean as it is pronounced: 같이 as 가치, 먹는 as 멍는.")

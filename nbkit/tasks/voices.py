@@ -69,7 +69,7 @@ def inherit(model: glow_tts.GlowTTS, reader: TokenReader, spec: MelSpec, parent:
     """
     if parent.spec != spec:
         raise ValueError(
-            f"init_from wants a voice of the features {spec}, got one of {parent.spec}; take another voice to start from"
+            f"init_from wants a voice of the features {spec}, got {parent.spec}; take another voice to start from"
         )
     own, given = model.state_dict(), parent.model.state_dict()
     rows = "encoder.embedding.weight"
