@@ -22,13 +22,11 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from nbkit.base import record
 from nbkit.train import snapshot
 from nbkit.train.layout import MANIFEST, PREFIX
 from nbkit.train.shelf import Blob, Shelf, measure
 from nbkit.train.snapshot import CONFIRMED, Snapshot, SnapshotError
 
-MEDIA = ("views", "audio")
 POLICIES = ("auto", "read-back", "sent", "later")
 WAITING = 2  # checkpoints that wait to be copied, beside the one that is being copied
 LATER = 5  # with the policy "later": copies that must follow a copy before it counts
@@ -112,7 +110,8 @@ class Mirror:
             self._waiting[step] = metric
             newest = max(self._waiting)
             while len(self._waiting) > WAITING:
-                best = min((s for s in self._waiting if self._finite(s)), key=self._waiting.__getitem__, default=None)
+                measured = {s: m for s, m in self._waiting.items() if m is not None and math.isfinite(m)}
+                best = min(measured, key=lambda s: measured[s], default=None)
                 spare = [s for s in self._waiting if s not in (best, newest) and not self._nth(s)]
                 del self._waiting[min(spare or [s for s in self._waiting if s != newest])]
             self._lock.notify_all()
@@ -287,19 +286,20 @@ class Mirror:
         if (yield from self._there_already(step, {(wanted["size"], wanted["sha256"]) for wanted in files.values()})):
             return
         before = yield from self._parent(step)
-        new = Snapshot("", step, metric, self.clock(), self._small_files(home), {}, list(before.log) if before else [])
+        small = snapshot.small_files(self.folder, step)
+        new = Snapshot("", step, metric, self.clock(), small, {}, list(before.log) if before else [])
         for name, wanted in files.items():
             path = home / name
             blob = self._blob("blobs", step, name, wanted["size"], wanted["sha256"])
             yield from self._send(blob, path)
             new.files[path.relative_to(self.folder).as_posix()] = blob
-        for path in self._media():
+        for path in snapshot.media(self.folder):
             key, found = path.relative_to(self.folder).as_posix(), self._measured(path)
             new.files[key] = self._blob("media", step, path.name, found.size, found.sha256)
             if before and key in before.files and before.files[key][1:] == found[1:]:
                 new.files[key] = before.files[key]
             yield from self._send(new.files[key], path)
-        lines = self._lines(before.step if before else None, step)
+        lines = snapshot.log_lines(self.folder, before.step if before else None, step)
         if lines:
             new.log.append(self._blob("log", step, "log.jsonl", len(lines), hashlib.sha256(lines).hexdigest()))
             yield from self._send(new.log[-1], lines)
@@ -363,18 +363,6 @@ class Mirror:
                 return found
         return None
 
-    def _small_files(self, home: Path) -> dict[str, str]:
-        """What is small and changes, and the labels of pictures and sounds: kept in the manifest itself."""
-        paths = [home / MANIFEST, *(self.folder / name for name in (record.CONFIG, record.ENVIRONMENT))]
-        paths += sorted(path for part in MEDIA for path in (self.folder / part).glob("*.json"))
-        return {
-            path.relative_to(self.folder).as_posix(): path.read_text(encoding="utf8") for path in paths if path.exists()
-        }
-
-    def _media(self) -> list[Path]:
-        files = (path for part in MEDIA for path in (self.folder / part).glob("*"))
-        return sorted(path for path in files if path.suffix != ".json" and not path.name.startswith("."))
-
     def _measured(self, path: Path) -> Blob:
         """Size and hash of a picture or a sound, which is read only when it has changed."""
         stat = path.stat()
@@ -382,12 +370,6 @@ class Mirror:
         if key not in self._hashes:
             self._hashes[key] = measure(path)
         return self._hashes[key]
-
-    def _lines(self, after: int | None, step: int) -> bytes:
-        """The lines of the log behind the step `after` (None: all), up to `step`."""
-        rows = record.Record(self.folder, {}).rows()
-        chosen = [r for r in rows if (after is None or r.get("step", 0) > after) and r.get("step", 0) <= step]
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen).encode()
 
     def _confirm(self) -> bool:
         """Mark what is safe by now. True where something is new."""
@@ -436,10 +418,6 @@ class Mirror:
                     self.shelf.drop(f"{where}/{name}")
                     self._whole.discard(f"{where}/{name}")
                     yield
-
-    def _finite(self, step: int) -> bool:
-        metric = self._waiting[step]
-        return metric is not None and math.isfinite(metric)
 
     def _nth(self, step: int) -> bool:
         return self.every > 0 and step % self.every == 0

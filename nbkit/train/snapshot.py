@@ -24,6 +24,7 @@ from nbkit.base import record
 from nbkit.train.layout import MANIFEST, PREFIX, WRITING
 from nbkit.train.shelf import Blob, Shelf
 
+MEDIA = ("views", "audio")
 CONFIRMED, DAMAGED = ".confirmed", ".damaged"
 _NAME = re.compile(r"(\d{9})-([0-9a-f]{16})\.json")
 
@@ -75,6 +76,31 @@ def step_of(name: str) -> int | None:
 
 def name_of(step: int, content: bytes) -> str:
     return f"{step:09d}-{hashlib.sha256(content).hexdigest()[:16]}.json"
+
+
+def small_files(target: Path, step: int) -> dict[str, str]:
+    """What is small and changes in a run folder, and the labels of pictures and sounds: path to text."""
+    paths = [
+        target / "checkpoints" / f"{PREFIX}{step:09d}" / MANIFEST,
+        target / record.CONFIG,
+        target / record.ENVIRONMENT,
+    ]
+    paths += sorted(path for part in MEDIA for path in (target / part).glob("*.json"))
+    found = (path for path in paths if path.exists())
+    return {path.relative_to(target).as_posix(): path.read_text(encoding="utf8") for path in found}
+
+
+def media(target: Path) -> list[Path]:
+    """Pictures and sounds in a run folder."""
+    files = (path for part in MEDIA for path in (target / part).glob("*"))
+    return sorted(path for path in files if path.suffix != ".json" and not path.name.startswith("."))
+
+
+def log_lines(target: Path, after: int | None, step: int) -> bytes:
+    """The lines of the log in a run folder behind the step `after` (None: all), up to `step`."""
+    rows = record.Record(target, {}).rows()
+    chosen = [r for r in rows if (after is None or r.get("step", 0) > after) and r.get("step", 0) <= step]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen).encode()
 
 
 def read(shelf: Shelf, run: str, name: str) -> Snapshot:
