@@ -191,7 +191,12 @@ class Mirror:
 
     def _loop(self) -> None:
         while not self._leaving:
-            pause = self.work()
+            try:
+                pause = self.work()
+            except Exception as error:  # a mistake of ours must neither end training nor go unseen
+                self._begin_anew()
+                self.trouble, pause = f"{type(error).__name__}: {error}", LONGEST_PAUSE
+                self.notes.append(f"mirror: {self.trouble}; tried again in {LONGEST_PAUSE:.0f} s, training goes on")
             if pause:
                 with self._lock:
                     if not self._leaving:

@@ -54,3 +54,17 @@ def test_a_run_goes_on_where_its_machine_died(shelf, capsys):
     assert list((run.folder / "audio").glob("*.wav"))
     assert run.status()["confirmed"] == 40
     assert len(json.loads((run.folder / "environment.json").read_text())) == 2, "both sessions are on record"
+
+
+def test_a_mistake_of_the_mirror_is_told_and_does_not_end_training(shelf, capsys, monkeypatch):
+    def broken(self):
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(Mirror, "work", broken)
+    monkeypatch.setattr("nbkit.train.loop.SECONDS_TO_END", 0.2)
+    result, run, _ = train(shelf, 10)
+    told = capsys.readouterr().out
+    assert result.step == 10
+    assert "ValueError: a mistake" in told
+    assert "to be copied: 10" in told
+    assert run.status()["confirmed"] is None
