@@ -117,14 +117,12 @@ PLAIN: dict[str, list[tuple[type, str, Any]]] = {
 }
 PLAIN_SPEECH: dict[str, list[tuple[type, str, Any]]] = {
     "channels side by side": [(layers.Convolution, "forward", plain_convolution)],
-    "kept weights and inverse": [
+    "kept weights, maps joined, no mask": [
         (layers.Keeping, "kept", plain_kept),
         (decoder.FlowBlock, "inverse", plain_inverse),
+        (decoder.FlowDecoder, "_is_quick", lambda self, x, mask: False),
+        (decoder.FlowDecoder, "inverse", _always_masked(decoder.FlowDecoder.inverse)),
     ],
-    "four frames from eight products": [
-        (layers.GateConvolution, "forward", lambda self, x: layers.Convolution.forward(self, x))
-    ],
-    "no mask": [(decoder.FlowDecoder, "inverse", _always_masked(decoder.FlowDecoder.inverse))],
 }
 
 

@@ -117,13 +117,28 @@ def test_synthesis_is_a_function_of_its_arguments():
     assert spoken.durations[1, 3:].sum() == 0
 
 
-def test_one_item_alone_is_spoken_as_in_a_batch():
-    made = model(decoder_kernel=5)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"decoder_layers": 1, "squeeze": 1, "split": 2},
+        {"sigmoid_scale": True, "speakers": 3},
+        {"decoder_kernel": 3},
+        {"dilation_rate": 2},
+    ],
+)
+def test_one_item_alone_is_spoken_as_in_a_batch(fields):
+    made = model(**fields)
+    speaker = torch.randn(1, 6, 1).expand(2, -1, -1) if made.speaker is not None else None
     with torch.no_grad():
-        for frames in (2, 6, 14, 40):  # the quick convolution computes four squeezed frames at a time
+        for frames in (2, 6, 10, 12, 14, 40):  # alone, six squeezed frames are computed at a time
             z, mask = torch.randn(2, 8, frames), torch.ones(2, 1, frames)
-            together = made.decoder.inverse(z, mask)
-            torch.testing.assert_close(made.decoder.inverse(z[:1], None), together[:1], rtol=1e-5, atol=1e-5)
+            together = made.decoder.inverse(z, mask, speaker)
+            given = z.clone()
+            alone = made.decoder.inverse(z[:1], None, None if speaker is None else speaker[:1])
+            assert torch.equal(z, given)
+            torch.testing.assert_close(alone, together[:1], rtol=1e-5, atol=1e-5)
+            assert made.decoder._is_quick(z[:1], None) == (not fields.keys() & {"decoder_kernel", "dilation_rate"})
 
 
 def test_what_is_kept_follows_the_weights():

@@ -16,7 +16,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from nbkit.models.glow_tts.config import GlowTTSConfig
 from nbkit.models.glow_tts.encoder import zero_
-from nbkit.models.glow_tts.layers import Convolution, Dropout, GateConvolution, Keeping
+from nbkit.models.glow_tts.layers import Convolution, Dropout, Keeping, is_alone
+from nbkit.models.glow_tts.speaking import KERNEL, Folded, fold, invert
 
 
 def squeeze(x: Tensor, n: int) -> Tensor:
@@ -98,9 +99,7 @@ class WaveNet(nn.Module):
         hidden, last = c.decoder_hidden, c.decoder_layers - 1
         self.gates, self.outputs = nn.ModuleList(), nn.ModuleList()
         for layer in range(c.decoder_layers):
-            self.gates.append(
-                weight_norm(GateConvolution(hidden, 2 * hidden, c.decoder_kernel, c.dilation_rate**layer))
-            )
+            self.gates.append(weight_norm(Convolution(hidden, 2 * hidden, c.decoder_kernel, c.dilation_rate**layer)))
             self.outputs.append(weight_norm(Convolution(hidden, hidden if layer == last else 2 * hidden)))
         self.speaker = (
             weight_norm(Convolution(speaker_channels, 2 * hidden * c.decoder_layers)) if speaker_channels else None
@@ -179,6 +178,13 @@ class FlowBlock(Keeping):
         with torch.autocast(z.device.type, enabled=False):
             return masked(F.linear(z, *self.kept(self._undo, *self._maps())), mask)
 
+    def folded(self) -> Folded:
+        """The way back with its linear maps joined, for one utterance."""
+        return self.kept(self._folded, *self.parameters())
+
+    def _folded(self) -> Folded:
+        return fold(self.coupling, *self._undo())
+
     def _maps(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.norm.log_scale, self.norm.bias, self.mix.weight
 
@@ -201,6 +207,7 @@ class FlowDecoder(nn.Module):
     def __init__(self, c: GlowTTSConfig):
         super().__init__()
         self.squeeze = c.squeeze
+        self.has_quick_kernels = c.decoder_kernel == KERNEL and (c.dilation_rate == 1 or c.decoder_layers == 1)
         speaker_channels = c.speaker_channels if c.speakers > 1 else 0
         self.blocks = nn.ModuleList(FlowBlock(c, speaker_channels) for _ in range(c.blocks))
 
@@ -216,6 +223,8 @@ class FlowDecoder(nn.Module):
     def inverse(self, z: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
         """latent [B, C, F], mask [B, 1, F] or None where every frame counts, speaker [B, C', 1] -> mel [B, C, F]"""
         x, short, speaker = self._rows(z, mask, speaker)
+        if self._is_quick(x, short):
+            return unsqueeze(invert([block.folded() for block in self._flow()], x[0], speaker)[None], self.squeeze)
         for block in reversed(self._flow()):
             x = block.inverse(x, short, speaker)
         return unsqueeze(x, self.squeeze)
@@ -227,6 +236,9 @@ class FlowDecoder(nn.Module):
         for block in self._flow():
             block.norm.initialise(x, cast(Tensor, short))
             x = block(x, short, speaker)[0]
+
+    def _is_quick(self, x: Tensor, mask: Tensor | None) -> bool:
+        return mask is None and is_alone(x) and not self.training and self.has_quick_kernels
 
     def _flow(self) -> list[FlowBlock]:
         return cast(list[FlowBlock], list(self.blocks))

@@ -53,62 +53,33 @@ class Convolution(Keeping, nn.Conv1d):
         super().__init__(inputs, outputs, kernel, dilation=dilation, padding=(kernel - 1) * dilation // 2)
 
     def forward(self, input: Tensor) -> Tensor:
+        frames, (kernel,), (dilation,) = input.shape[1], self.kernel_size, self.dilation
+        if is_alone(input) and dilation == 1:
+            # oneDNN would spend longer on laying out the weight than on so few frames
+            bias, *weights = self.kept(self._matrices, *self.parameters())
+            padded = F.pad(input[0], (0, 0, kernel // 2, kernel // 2)) if kernel > 1 else input[0]
+            y = torch.addmm(bias, padded[:frames], weights[0])
+            for k in range(1, kernel):
+                y.addmm_(padded[k : k + frames], weights[k])
+            return y[None]
         weight = self.kept(self._laid_out, *self.parameters())
-        if self.kernel_size == (1,):
+        if kernel == 1:
             return F.linear(input, weight, self.bias)
-        frames, inputs, (kernel,), (dilation,) = input.shape[1], input.shape[2], self.kernel_size, self.dilation
-        if (
-            is_alone(input) and dilation == 1
-        ):  # oneDNN would spend longer on laying out the weight than on so few frames
-            padded = F.pad(input[0], (0, 0, kernel // 2, kernel // 2))
-            windows = padded.as_strided((frames, kernel * inputs), (inputs, 1))
-            return F.linear(windows, weight.permute(0, 2, 3, 1).flatten(1), self.bias)[None]
         # as an image of one row, since conv1d would first copy it to [B, C, F]
         image = input.transpose(1, 2).unsqueeze(2)
         y = F.conv2d(image, weight, self.bias, padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
         return y.squeeze(2).transpose(1, 2)
+
+    def _matrices(self) -> list[Tensor]:
+        """The bias, and the weight of each tap [C, C'] as a matrix product reads it quickest."""
+        bias = torch.zeros(self.out_channels) if self.bias is None else self.bias
+        return [bias, *self.weight.permute(2, 1, 0).contiguous()]
 
     def _laid_out(self) -> Tensor:
         """The weight, weight norm applied, as linear or conv2d wants it."""
         if self.kernel_size == (1,):
             return self.weight.squeeze(2)
         return self.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-
-
-class GateConvolution(Convolution):
-    """A Convolution that speaks quicker: four frames of one item from 8 products a channel pair instead of 20.
-
-    Source: Winograd's minimal filtering F(4, 5), as in Lavin and Gray 2015, arXiv 1509.09308. It rounds to about 2e-6
-    of the greatest value. Tried only where the frames of one item stay in the cache, on a CPU without gradients: a
-    batch in training is bound by memory, and gains nothing.
-    """
-
-    _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # and infinity: where the polynomials are evaluated
-
-    def forward(self, input: Tensor) -> Tensor:
-        x = input
-        if not is_alone(x) or self.kernel_size != (5,) or self.dilation != (1,):
-            return super().forward(x)
-        weight, into, out_of = self.kept(self._transform, *self.parameters())
-        frames, channels, tiles = x.shape[1], x.shape[2], -(-x.shape[1] // 4)
-        padded = F.pad(x[0], (0, 0, 2, 2 + 4 * tiles - frames))
-        windows = padded.as_strided((8, tiles, channels), (channels, 4 * channels, 1))  # of 8 frames, 4 apart
-        products = torch.bmm((into @ windows.reshape(8, -1)).view(8, tiles, channels), weight)
-        if self.bias is not None:
-            products[1] += self.bias  # what is added at the point 1 comes out in each of the four frames
-        return (out_of @ products.view(8, -1)).view(4, tiles, -1).transpose(0, 1).reshape(1, 4 * tiles, -1)[:, :frames]
-
-    def _transform(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The weight at the 8 points [8, C, C'], and the maps of a window to the points and back, [8, 8] and [4, 8]."""
-        points = torch.tensor(self._POINTS, dtype=torch.float64)
-
-        def powers(count: int) -> Tensor:
-            infinity = torch.zeros(1, count, dtype=torch.float64)
-            infinity[0, -1] = 1
-            return torch.cat([points[:, None] ** torch.arange(count), infinity])
-
-        weight = torch.einsum("pk,ock->pco", powers(5), self.weight.double()).float().contiguous()
-        return weight, torch.linalg.inv(powers(8)).T.float().contiguous(), powers(4).T.float().contiguous()
 
 
 class Dropout(nn.Dropout):
