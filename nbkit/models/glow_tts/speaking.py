@@ -6,7 +6,7 @@ What the modules compute from latent to mel, with these identities:
   F(6, 5), as in Lavin and Gray 2015, arXiv 1509.09308. It rounds to about 1e-5 of the greatest value, so the points at
   which its polynomials are evaluated were chosen for small errors.
 - tanh(a) sigmoid(b) = 0.5 tanh(a) (1 + tanh(b / 2)), one tanh for both; its factors go into the weights around it.
-- What a layer skips to the end passes linear maps only: all layers' gates times one matrix give shift and log scale.
+- What a layer skips to the end passes linear maps only: its gates times one matrix are added to shift and log scale.
 
 Frames lie apart by their place in a tile of 6: [6, T, C], frame 6 t + p at [p, t]. Then neither transform of F(6, 5)
 moves anything, and all else does not ask for the order of frames.
@@ -55,7 +55,7 @@ class Folded(NamedTuple):
     start: Matrix
     gates: list[Matrix]  # at the points [WINDOW, C, 2 C]; the second half gives b / 2
     onward: list[Matrix]  # of all layers but the last
-    end: Matrix  # [L C, 2 half]: the gates of all layers to shift and log scale
+    end: Matrix  # [L, C, 2 half]: the gates of each layer to its part of shift and log scale
     undo: Matrix
     speaker: Matrix | None  # to what is added to the gates, [C', L 2 C]
     sigmoid_scale: bool
@@ -68,7 +68,6 @@ class Workspace(NamedTuple):
     points: Tensor  # [WINDOW, T C]
     products: Tensor  # [WINDOW, T, 2 C]
     sums: Tensor  # [TILE, T 2 C]
-    gates: Tensor  # [TILE T, L C]
     empty: Tensor  # a view of window: frames behind the end
 
 
@@ -95,7 +94,7 @@ def fold(coupling: AffineCoupling, undo: Tensor, shift: Tensor) -> Folded:
         matrix(cast(Convolution, coupling.start)),
         gates,
         onward,
-        Matrix(torch.cat(skipped).float(), bias.float()),
+        Matrix(torch.stack(skipped).float(), bias.float()),
         Matrix(undo.T.contiguous(), shift),
         speaker,
         coupling.sigmoid_scale,
@@ -134,14 +133,13 @@ def invert(blocks: list[Folded], z: Tensor, speaker: Tensor | None) -> Tensor:
 
 
 def _workspace(frames: int, tiles: int, block: Folded) -> Workspace:
-    channels, layers = block.start.weight.shape[1], len(block.gates)
+    channels = block.start.weight.shape[1]
     window = torch.zeros(WINDOW, tiles, channels)
     return Workspace(
         window,
         torch.empty(WINDOW, tiles * channels),
         torch.empty(WINDOW, tiles, 2 * channels),
         torch.empty(TILE, tiles * 2 * channels),
-        torch.empty(TILE * tiles, layers * channels),
         window[REACH + frames - TILE * (tiles - 1) : REACH + TILE, -1],
     )
 
@@ -152,6 +150,7 @@ def _shift_and_scale(kept: Tensor, block: Folded, speaker: Tensor | None, space:
     tiles, channels = window.shape[1:]
     x = window[REACH : REACH + TILE].view(TILE * tiles, channels)
     torch.addmm(block.start.bias, kept, block.start.weight, out=x)
+    total = block.end.bias.repeat(len(x), 1)
     added = [gate.bias for gate in block.gates]
     if block.speaker is not None and speaker is not None:
         conditions = torch.addmm(block.speaker.bias, speaker[0], block.speaker.weight)
@@ -165,7 +164,8 @@ def _shift_and_scale(kept: Tensor, block: Folded, speaker: Tensor | None, space:
         products[1] += added[layer]  # what is added at the point 1 comes out in each frame
         gates = torch.mm(OUT_OF, products.view(WINDOW, -1), out=space.sums).tanh_()
         a, b = gates.view(len(x), -1).chunk(2, 1)
-        gated = torch.addcmul(a, a, b, out=space.gates[:, layer * channels : (layer + 1) * channels])
+        gated = a.addcmul_(a, b)
+        total.addmm_(gated, block.end.weight[layer])
         if layer < len(block.onward):
             x.addmm_(gated, block.onward[layer].weight).add_(block.onward[layer].bias)
-    return torch.addmm(block.end.bias, space.gates, block.end.weight)
+    return total
