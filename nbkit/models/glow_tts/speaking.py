@@ -78,8 +78,9 @@ def fold(coupling: AffineCoupling, undo: Tensor, shift: Tensor) -> Folded:
     end, bias = matrix(coupling.end, torch.float64)
     gates, onward, skipped = [], [], []
     for gate, output in layers:
-        weight = halved(torch.einsum("pk,ock->pco", powers(KERNEL), gate.weight.double()))
-        gates.append(Matrix(weight.float().contiguous(), halved(_bias(gate))))
+        taps = gate.weight.permute(2, 1, 0)  # [KERNEL, C, 2 C]
+        weight = (powers(KERNEL) @ taps.flatten(1).double()).float().view(WINDOW, *taps.shape[1:])
+        gates.append(Matrix(halved(weight), halved(_bias(gate))))
         weight, added = matrix(output, torch.float64)
         if len(gates) < len(layers):
             (through, weight), (moved, added) = weight.chunk(2, 1), added.chunk(2)
