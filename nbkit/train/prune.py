@@ -199,7 +199,7 @@ def carry_out(removal: Removal, shelf: Shelf | None) -> int:
 def _read_back(shelf: Shelf, removal: Removal) -> None:
     """OSError unless the newest confirmed snapshot that stays is whole to the last byte: others go for its sake."""
     names = set(shelf.names(snapshot.folder(removal.run)))
-    newest = max(name for name in names if name + CONFIRMED in names)
+    newest = max(name for name in names if name + CONFIRMED in names and name + snapshot.DAMAGED not in names)
     try:
         kept = snapshot.read(shelf, removal.run, newest)
         wrong = [blob.name for path, blob in kept.files.items() if path.startswith("checkpoints/")
