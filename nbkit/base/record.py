@@ -102,9 +102,7 @@ class Record:
         folder = Path(folder)
         config = read_json(folder / CONFIG)
         if config is None:
-            raise FileNotFoundError(
-                f"expected a run folder with {CONFIG}, got {folder}; `ls {folder.parent}` shows the runs"
-            )
+            raise FileNotFoundError(f"expected a run folder with {CONFIG}, got {folder}; `nbkit runs` lists the runs")
         return cls(folder, config)
 
     def _start_writing(self) -> None:
