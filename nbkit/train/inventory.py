@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from nbkit.base import record, workspace
+from nbkit.base import amounts, record, workspace
 from nbkit.base.record import Record
 from nbkit.train import snapshot
 from nbkit.train.layout import MANIFEST, PREFIX
@@ -60,13 +60,24 @@ class Run(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of one checkpoint in the search for one to bring back. The fields of store.Verdict."""
+    """What became of one checkpoint in the search for one to go on from, or to bring back."""
 
     step: int
-    where: str
-    size: int
-    written: float
+    where: str  # "here" or "mirror"
+    size: int  # bytes
+    written: float  # seconds since 1970
     verdict: str
+
+
+def as_table(found: list[Verdict], now: float | None = None) -> tuple[list[str], list[list[str]]]:
+    """Head and rows for a reader: step, where, size, age, verdict."""
+    now = time.time() if now is None else now
+    rows = []
+    for one in found:
+        size = amounts.size(one.size) if one.size else ""
+        age = f"{amounts.duration(max(0.0, now - one.written))} ago" if one.written else ""
+        rows.append([f"{one.step:,}", one.where, size, age, one.verdict])
+    return ["step", "where", "size", "written", "verdict"], rows
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

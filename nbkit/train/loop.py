@@ -8,6 +8,7 @@ ends, on the CPU, in the same bits as the run that was not cut.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -25,7 +26,7 @@ from nbkit.kernels import dispatch
 from nbkit.train import inventory, pictures
 from nbkit.train.device import accelerator, tensors
 from nbkit.train.signals import Signals
-from nbkit.train.store import Checkpoint, CheckpointStore, as_table
+from nbkit.train.store import Checkpoint, CheckpointStore
 from nbkit.train.task import Modules, Optimization, Task, Training
 from nbkit.views.progress import Display
 
@@ -61,8 +62,11 @@ def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record
             reason = state.train(signals)
     except BaseException as error:
         told = _advice(error)
+        stopped = isinstance(error, KeyboardInterrupt)
         with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
-            run.status("failed", step=state.step, message=f"{type(error).__name__}: {told or error}")
+            message = "stopped at once" if stopped else f"{type(error).__name__}: {told or error}"
+            run.status("interrupted" if stopped else "failed", step=state.step, message=message)
+        state.leave_the_mirror(0.0 if stopped else SECONDS_TO_LEAVE)
         if told:
             raise TrainingError(told) from error
         raise
@@ -129,7 +133,7 @@ class _Run:
         while self.store.notes:
             self.display.note(self.store.notes.pop(0))
         if self.rank == 0 and self.store.table:
-            self.display.table(*as_table(self.store.table))
+            self.display.table(*inventory.as_table(self.store.table))
 
     def _agree_on_the_step(self) -> None:
         total = self._summed({"step": self.step})["step"]
@@ -185,7 +189,7 @@ class _Run:
         state = {"finished": "finished", "time": "paused", "signal": "interrupted"}[reason]
         self.run.status(state, step=self.step, message=message[reason])
         self._note_kernels()
-        self._wait_for_the_mirror(SECONDS_TO_LEAVE if reason == "signal" else SECONDS_TO_END)
+        self._wait_for_the_mirror(SECONDS_TO_LEAVE if reason == "signal" else SECONDS_TO_END, signals)
         return reason
 
     def _look_at_the_mirror(self) -> None:
@@ -195,15 +199,26 @@ class _Run:
                 self.display.note(self.store.notes.pop(0) if self.store.notes else mirror.notes.popleft())
             self.display.aside = str(mirror.state)
 
-    def _wait_for_the_mirror(self, seconds: float) -> None:
-        """Let the copies arrive; an interrupt, or the time that is over, leaves them where they are."""
+    def _wait_for_the_mirror(self, seconds: float, signals: Signals) -> None:
+        """Let the copies arrive; a signal that comes meanwhile, or the end of the time, leaves them where they are."""
         if self.store.mirror is None or self.rank != 0:
             return
-        state = self.store.mirror.close(seconds, lambda state: self._look_at_the_mirror())
+        before = signals.received
+
+        def enough(state: Any) -> bool:
+            self._look_at_the_mirror()
+            return signals.received != before
+
+        state = self.store.mirror.close(seconds, enough)
         self._look_at_the_mirror()
         self.run.status(confirmed=state.confirmed)
         if state.waiting:
             self.display.note(f"{state}; they lie in {self.store.folder}, and are copied when the run goes on")
+
+    def leave_the_mirror(self, seconds: float) -> None:
+        """End its thread where training failed; what was saved before still has so many seconds to be copied."""
+        if self.store.mirror is not None:
+            self.store.mirror.close(seconds)
 
     def _training_batches(self) -> Iterator[Any]:
         """This process's micro-batches from the step after this one to the end, in order."""
@@ -411,7 +426,12 @@ def _load_weights(modules: dict[str, nn.Module], checkpoint: Checkpoint) -> None
 
 
 def _advice(error: BaseException) -> str:
-    """What to do about a lack of memory; empty for anything else."""
+    """What to do about a lack of memory or of room on the disk; empty for anything else."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"a disk is full ({error}). Make room (`nbkit doctor` tells where, `nbkit runs prune` shows what can go) "
+            "and run again: training goes on from the last checkpoint"
+        )
     if not isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) and "allocate memory" not in str(error):
         return ""
     where = " On Colab, Runtime > Disconnect and delete runtime frees what others hold." if colab.on_vm() else ""

@@ -137,15 +137,16 @@ class Mirror:
         self._thread = threading.Thread(target=self._loop, name=f"mirror-{self.run}", daemon=True)
         self._thread.start()
 
-    def close(self, seconds: float, watch: Callable[[State], None] = lambda state: None) -> State:
+    def close(self, seconds: float, enough: Callable[[State], bool] = lambda state: False) -> State:
         """Go on until all is safe, for at most so many seconds, then stop. Returns how far it came.
 
-        watch    hears the state now and then. An exception out of it (an interrupt) ends the waiting
+        enough   hears the state now and then; where it gives True, or raises, the waiting ends
         """
         end = time.monotonic() + seconds
         try:
             while self._thread is not None and not self._all_done(self.state) and time.monotonic() < end:
-                watch(self.state)
+                if enough(self.state):
+                    break
                 time.sleep(0.1)
         finally:
             with self._lock:
@@ -184,7 +185,7 @@ class Mirror:
         return found
 
     def set_aside(self, name: str, reason: str) -> None:
-        """Leave a word beside a damaged snapshot, so that nobody reads all of it again; raises OSError."""
+        """Leave a word beside a damaged snapshot, so that nothing builds on it or counts it as safe; raises OSError."""
         self.shelf.put(f"{snapshot.folder(self.run)}/{name}{snapshot.DAMAGED}", reason.encode())
 
     # --- the work
@@ -205,8 +206,9 @@ class Mirror:
     def work(self) -> float:
         """Do one piece of work. Returns how many seconds to wait before the next; never raises OSError."""
         now = self.clock()
-        if now < self._not_before:
-            return self._not_before - now
+        wait = self._not_before - now
+        if 0 < wait <= LONGEST_PAUSE:  # longer where somebody has put the clock back
+            return wait
         try:
             pause = self._piece()
         except OSError as error:
@@ -230,10 +232,10 @@ class Mirror:
 
     def _begin_anew(self) -> None:
         """Give the copy up, to be done again unless a newer one comes first. What has arrived is found by its name."""
-        step, self._job = self._copying, None
-        if step is not None:
-            self._copying = None
-            self.offer(step, self._metric)
+        with self._lock:  # at no moment is its folder without a pin
+            step, self._job, self._copying = self._copying, None, None
+            if step is not None:
+                self.offer(step, self._metric)
 
     def _piece(self) -> float:
         if not self._looked:
@@ -268,7 +270,9 @@ class Mirror:
             of_this_past = step is not None and step <= self._started_at and name + snapshot.DAMAGED not in names
             if of_this_past and name not in self.known:
                 with contextlib.suppress(SnapshotError, FileNotFoundError):
-                    self.known[name] = snapshot.read(self.shelf, self.run, name)
+                    found = snapshot.read(self.shelf, self.run, name)
+                    with self._lock:  # training counts them meanwhile
+                        self.known[name] = found
         self.confirmed = {n for n in self.known if n + CONFIRMED in names}
         self._looked = True
 
@@ -303,7 +307,10 @@ class Mirror:
             new.files[key] = self._blob("media", step, path.name, found.size, found.sha256)
             if before and key in before.files and before.files[key][1:] == found[1:]:
                 new.files[key] = before.files[key]
-            yield from self._send(new.files[key], path)
+            try:
+                yield from self._send(new.files[key], path)
+            except SnapshotError:  # it is being drawn just now: the next snapshot has it
+                del new.files[key]
         lines = snapshot.log_lines(self.folder, before.step if before else None, step)
         if lines:
             new.log.append(self._blob("log", step, "log.jsonl", len(lines), hashlib.sha256(lines).hexdigest()))
@@ -390,10 +397,25 @@ class Mirror:
         where = f"{snapshot.folder(self.run)}/{one.name}"
         policy = self.settled_policy(where)
         if policy == "sent":
-            return all(self.shelf.sent(name) for name in (where, *sorted(one.blobs())))
+            return self._has_left(one, (where, *sorted(one.blobs())))
         if policy == "later":
             return sum(s.step > one.step for n, s in self.known.items() if n in self._own) >= LATER
         return True  # it was read back before it became known
+
+    def _has_left(self, one: Snapshot, names: tuple[str, ...]) -> bool:
+        for name in names:
+            try:
+                if not self.shelf.sent(name):
+                    return False
+            except FileNotFoundError:
+                self._whole.discard(name)
+                with self._lock:
+                    del self.known[one.name]
+                self.notes.append(
+                    f"mirror: {Path(name).name} was removed there, so the copy of step {one.step:,} is none"
+                )
+                return False
+        return True
 
     def settled_policy(self, name: str) -> str:
         """What "auto" means for a file on this shelf."""

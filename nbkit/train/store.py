@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nbkit.base import amounts, drive, record, workspace
+from nbkit.base import drive, record, workspace
+from nbkit.train.inventory import Verdict
 from nbkit.train.layout import DAMAGED, MANIFEST, PREFIX, WRITING
 from nbkit.train.mirror import Mirror
 from nbkit.train.shelf import GONE, Shelf, measure
@@ -49,16 +50,6 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]
     about: dict[str, Any]
     folder: Path
-
-
-class Verdict(NamedTuple):
-    """What became of one checkpoint in the search for one to go on from."""
-
-    step: int
-    where: str  # "here" or "mirror"
-    size: int  # bytes
-    written: float  # seconds since 1970
-    verdict: str
 
 
 def open_store(run: record.Record, keep: int, every: int = 0) -> CheckpointStore:
@@ -338,17 +329,6 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{MANIFEST} lacks {error}") from error
 
 
-def as_table(found: list[Verdict], now: float | None = None) -> tuple[list[str], list[list[str]]]:
-    """Head and rows for a reader: step, where, size, age, verdict."""
-    now = time.time() if now is None else now
-    rows = []
-    for one in found:
-        size = amounts.size(one.size) if one.size else ""
-        age = f"{amounts.duration(max(0.0, now - one.written))} ago" if one.written else ""
-        rows.append([f"{one.step:,}", one.where, size, age, one.verdict])
-    return ["step", "where", "size", "written", "verdict"], rows
-
-
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
@@ -400,7 +380,7 @@ def _bytes(weights: dict[str, Tensor]) -> int:
 def _why_not_written(error: Exception, folder: Path, step: int, weights: dict[str, Tensor]) -> str:
     free = shutil.disk_usage(folder).free if folder.exists() else 0
     remedy = (
-        "make room (old runs: `ls outputs/runs`; cached data: the cache folder) and run again"
+        "make room (`nbkit runs prune` shows what of old runs can go; `nbkit doctor` tells of the disks) and run again"
         if _is_full(error, folder, weights)
         else f"see that {folder} can be written to and run again"
     )

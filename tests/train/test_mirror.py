@@ -173,6 +173,72 @@ def test_a_file_that_changes_here_while_it_is_copied_is_not_called_a_copy(tmp_pa
     assert "weights.safetensors has changed on the disk of this machine" in " ".join(life.mirror.notes)
 
 
+def test_a_picture_that_is_being_drawn_does_not_cost_a_checkpoint(tmp_path, monkeypatch):
+    life = Life(tmp_path)
+    picture = tmp_path / "views" / "alignment-000000010.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"half")
+    real = life.mirror._measured
+
+    def measured(path):  # it is finished after it was measured
+        found = real(path)
+        path.write_bytes(b"half, and the rest")
+        return found
+
+    monkeypatch.setattr(life.mirror, "_measured", measured)
+    life.save(10)
+    life.work()
+    assert life.there() == [10]
+    assert not life.mirror.notes
+    monkeypatch.undo()
+    life.save(20)
+    life.work()
+    newest = snapshot.read(life.drive, "run", life.manifests()[-1])
+    assert life.drive.get(newest.files["views/alignment-000000010.png"].name)[0] == b"half, and the rest"
+
+
+def test_a_copy_that_somebody_removed_is_not_waited_for(tmp_path):
+    """The policy "sent" asks about every file; one that is gone must not keep later snapshots from counting."""
+    shelf = SentShelf(tmp_path / "drive")
+    shelf.open()
+    mirror = Mirror(shelf, "run", tmp_path / "run", clock=lambda: 0.0)
+    store = CheckpointStore(tmp_path / "run" / "checkpoints", 2, mirror)
+    store.save(10, {"w": torch.zeros(4)}, {}, {})
+    for _ in range(30):
+        mirror.work()
+    assert mirror.state.copied == (10,)
+    for gone in (shelf.root / "runs" / "run" / "blobs").iterdir():
+        gone.unlink()
+    shelf.all_sent = True
+    store.save(20, {"w": torch.ones(4)}, {}, {})
+    for _ in range(30):
+        mirror.work()
+    assert mirror.state.confirmed == 20
+    assert mirror.state.copied == ()
+    assert "step 10" in " ".join(mirror.notes)
+
+
+class SentShelf(Shelf):
+    """A folder that tells what has left the machine, as Drive does."""
+
+    all_sent = False
+
+    def sent(self, name):
+        os.stat(self.root / name)
+        return self.all_sent
+
+
+def test_a_clock_that_is_put_back_does_not_stop_the_mirror(tmp_path):
+    life = Life(tmp_path)
+    life.now = 1e9
+    life.drive.faults = {"eio": 1.0}
+    life.save(10)
+    life.work(5)
+    life.drive.faults, life.now = {}, 1e6
+    life.work()
+    assert life.mirror.state.confirmed == 10
+
+
 def test_a_full_quota_is_told_and_waited_for(tmp_path):
     life = Life(tmp_path)
     life.drive.faults = {"full": 1.0}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ import torch
 import toy
 
 from nbkit.base.record import Record
-from nbkit.train.loop import fit
+from nbkit.train.loop import TrainingError, fit
 from nbkit.train.mirror import Mirror
 from nbkit.train.shelf import Shelf
 from nbkit.train.store import CheckpointStore
@@ -68,3 +72,40 @@ def test_a_mistake_of_the_mirror_is_told_and_does_not_end_training(shelf, capsys
     assert "ValueError: a mistake" in told
     assert "to be copied: 10" in told
     assert run.status()["confirmed"] is None
+
+
+def test_a_signal_ends_the_waiting_for_the_mirror(shelf, monkeypatch):
+    """Who interrupts a cell that only waits for its copies is not left waiting for half an hour."""
+    monkeypatch.setattr(Mirror, "work", lambda self: 60.0)  # nothing is ever copied
+    helper = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    helper.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train(shelf, 5)
+    assert time.monotonic() - began < 15
+    (status,) = Path(os.environ["NBKIT_OUTPUTS"]).glob("runs/*/status.json")
+    assert json.loads(status.read_text())["state"] == "finished"
+
+
+def test_a_training_that_fails_still_copies_what_it_had_saved(shelf, monkeypatch):
+    real = toy.ToyTask.losses
+
+    def failing(self, modules, batch, step):
+        if step > 7:
+            raise ZeroDivisionError("a mistake in the task")
+        return real(self, modules, batch, step)
+
+    monkeypatch.setattr(toy.ToyTask, "losses", failing)
+    with pytest.raises(ZeroDivisionError):
+        train(shelf, 40)
+    assert list(shelf.root.glob("runs/*/checkpoints/000000005-*.json.confirmed"))
+    assert not [one for one in threading.enumerate() if one.name.startswith("mirror-")], "its thread has ended"
+
+
+def test_a_disk_that_is_full_when_a_line_is_logged_is_told_with_a_remedy(shelf, monkeypatch):
+    def full(self, row):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Record, "log", full)
+    with pytest.raises(TrainingError, match=r"a disk is full .*nbkit runs prune"):
+        train(shelf, 5)
