@@ -21,6 +21,8 @@ from nbkit.base import environment
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
+    from nbkit.base.record import Record
+
 # programs that start kernels which no page of Colab talks to
 _STARTERS = {
     "colab_kernel_launcher", "ipykernel_launcher", "ipykernel", "papermill", "nbconvert", "jupyter-nbconvert",
@@ -108,9 +110,10 @@ def secret(name: str) -> str | None:
         return None
 
 
-def give_back(minutes: float = 15.0) -> bool:
+def give_back(run: Record | None = None, minutes: float = 15.0) -> bool:
     """Send what Drive's mount still holds, then end this Colab machine, so that its GPU costs nothing more.
 
+    run      a training: where its newest checkpoint lies on this machine alone, the machine stays
     minutes  how long the sending may take; where it does not succeed the machine stays
     returns  whether the machine was given back; a line says what happened
     """
@@ -118,6 +121,12 @@ def give_back(minutes: float = 15.0) -> bool:
 
     if where() is not Place.COLAB:
         print(f"a machine is given back only from the kernel of a Colab page; this is {where()}, which goes on")
+        return False
+    if run is not None and not run.status().get("copied"):
+        print(
+            f"the machine is not given back, since the newest checkpoint of {run.name} lies here alone: mount Drive, "
+            "see that it has room, and run again, which copies it"
+        )
         return False
     if not drive.flush(minutes):
         print("the machine is not given back, since with it would go what Drive has not got")

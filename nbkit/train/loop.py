@@ -163,7 +163,7 @@ class _Run:
     def train(self, signals: Signals) -> str:
         """Steps until the end, the time limit or a signal; saves in each case. Returns the reason."""
         config, began, started_at = self.config, time.monotonic(), self.step
-        self.run.status("running", step=self.step, stop_at=config.stop_at, message="")
+        self.run.status("running", step=self.step, stop_at=config.stop_at, copied=False, message="")
         self._note_kernels()
         if self.step == 0:
             self._evaluate()  # what everything later is compared with
@@ -211,7 +211,7 @@ class _Run:
 
         state = self.store.mirror.close(seconds, enough)
         self._look_at_the_mirror()
-        self.run.status(confirmed=state.confirmed)
+        self.run.status(confirmed=state.confirmed, copied=not state.waiting)
         if state.waiting:
             self.display.note(f"{state}; they lie in {self.store.folder}, and are copied when the run goes on")
 

@@ -9,6 +9,7 @@ import pytest
 from fake_colab import FakeColab, run_cells
 
 from nbkit.base import colab, drive, workspace
+from nbkit.base.record import Record
 
 
 @pytest.fixture
@@ -171,6 +172,19 @@ def test_a_machine_that_holds_what_drive_has_not_got_stays(fake, capsys):
     assert not colab.give_back()
     assert names(fake) == ["drive.mount", "drive.flush_and_unmount"]
     assert "not given back, since with it would go what Drive has not got" in capsys.readouterr().out
+
+
+def test_a_machine_that_alone_has_the_newest_checkpoint_stays(fake, tmp_path, capsys):
+    """Drive was declined, or dropped before the end: what was trained would go with the machine."""
+    run = Record(tmp_path, {}, writer=True)
+    run.status("finished", step=100, copied=False)
+    assert not colab.give_back(run)
+    assert names(fake) == []
+    assert "lies here alone" in capsys.readouterr().out
+    run.status("finished", copied=True)
+    drive.mirror_folder()
+    assert colab.give_back(run)
+    assert names(fake) == ["drive.mount", "drive.flush_and_unmount", "runtime.unassign"]
 
 
 def test_a_machine_that_is_not_taken_back_is_told_and_drive_asked_for_anew(fake, capsys):

@@ -56,7 +56,7 @@ def test_a_run_goes_on_where_its_machine_died(shelf, capsys):
     rows = [row for row in run.rows() if row["split"] == "train"]
     assert [(r["step"], r["loss"]) for r in rows] == [(r["step"], r["loss"]) for r in wanted]
     assert list((run.folder / "audio").glob("*.wav"))
-    assert run.status()["confirmed"] == 40
+    assert (run.status()["confirmed"], run.status()["copied"]) == (40, True)
     assert len(json.loads((run.folder / "environment.json").read_text())) == 2, "both sessions are on record"
 
 
@@ -71,7 +71,7 @@ def test_a_mistake_of_the_mirror_is_told_and_does_not_end_training(shelf, capsys
     assert result.step == 10
     assert "ValueError: a mistake" in told
     assert "to be copied: 10" in told
-    assert run.status()["confirmed"] is None
+    assert (run.status()["confirmed"], run.status()["copied"]) == (None, False)
 
 
 def test_a_signal_ends_the_waiting_for_the_mirror(shelf, monkeypatch):
