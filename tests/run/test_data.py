@@ -79,7 +79,7 @@ def test_add_says_what_it_saw_and_what_is_next(home: Path, voice: Path, capsys: 
 
 def test_bad_rows_make_a_table_and_an_exit_status(home: Path, voice: Path, capsys: pytest.CaptureFixture):
     (voice / "b.wav").unlink()
-    (voice / "list.txt").write_text("a.wav|하나 1.\nb.wav|둘.\nc.wav|셋.\n", encoding="utf-8")
+    (voice / "list.txt").write_text("a.wav|하나 ♥.\nb.wav|둘.\nc.wav|셋.\n", encoding="utf-8")
     assert main(["data", "add", str(voice), "--name", "mine"]) == 1
     assert "Next:" not in capsys.readouterr().out
     assert main(["data", "check", "mine"]) == 1

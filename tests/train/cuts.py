@@ -47,8 +47,8 @@ EVENTS = [
 ]
 
 
-def train(folder: Path, shelf: hostile.LateFolder | None, told=None) -> tuple[int, str]:
-    """One session. Returns the step it began at and a hash of the weights it ended with."""
+def train(folder: Path, shelf: hostile.LateFolder | None, told=None) -> tuple[list, str]:
+    """One session. Returns step and loss of each line of the log, and a hash of the weights it ended with."""
     os.environ["NBKIT_OUTPUTS"], os.environ["NBKIT_CACHE"] = str(folder / "disk"), str(folder / "disk" / "cache")
     config = toy.ToyTrain.from_dict({"batch_size": 12, "save_every": EVERY, "evaluate_every": 10, "stop_at": STEPS})
     with Record.open("toy", config, "data") as run:
@@ -61,8 +61,7 @@ def train(folder: Path, shelf: hostile.LateFolder | None, told=None) -> tuple[in
         for tensor in result.modules["net"].state_dict().values():
             digest.update(tensor.numpy().tobytes())
         rows = [[row["step"], row["loss"]] for row in run.rows("train")]
-        digest.update(json.dumps(rows).encode())
-        return len(rows), digest.hexdigest()
+        return rows, digest.hexdigest()
 
 
 def watch(mirror: Mirror, store: CheckpointStore, told) -> None:
@@ -71,6 +70,8 @@ def watch(mirror: Mirror, store: CheckpointStore, told) -> None:
 
     def following(step: int) -> None:
         told({"began": step, "verdicts": [row.verdict for row in store.table]})
+        lost = [note for note in mirror.notes if "left out" in note and "log.jsonl" in note]
+        told({"gap": lost or None})
         follow(step)
 
     def confirming() -> bool:
@@ -121,8 +122,8 @@ def session(folder: Path, draw: random.Random, cut: bool) -> dict:
             if how == "event":
                 kill_at(event)
             told({"started": True})
-            steps, digest = train(folder, shelf, told)
-            told({"ended": digest, "rows": steps})
+            rows, digest = train(folder, shelf, told)
+            told({"ended": digest, "rows": rows})
         except BaseException as error:
             told({"error": f"{type(error).__name__}: {error}"})
         os._exit(0)
@@ -141,7 +142,8 @@ def main() -> None:
     torch.set_num_threads(1)
     draw = random.Random(seed)
     (folder / "uncut").mkdir(parents=True)
-    print(json.dumps({"uncut": train(folder / "uncut", None)[1]}), flush=True)
+    rows, digest = train(folder / "uncut", None)
+    print(json.dumps({"uncut": digest, "rows": rows}), flush=True)
     life, lives, safe, seen = folder / "life-0", 0, -1, 0
     while seen < cuts:
         if not life.exists():
