@@ -111,7 +111,7 @@ def test_an_ipython_that_is_only_half_there(monkeypatch, ipython):
 @pytest.mark.parametrize(
     ("command", "is_one"),
     [
-        ("/usr/bin/python3\0-m\0colab_kernel_launcher\0-f\0/root/kernel-1.json", True),
+        ("/usr/bin/python3\0-m\0colab_kernel_launcher\0-f\0/content/kernel-1.json", True),
         ("/usr/bin/python3\0-Xfrozen_modules=off\0-m\0ipykernel_launcher\0-f\0kernel.json", True),
         ("/usr/bin/python3\0/usr/local/bin/papermill\0in.ipynb\0out.ipynb", True),
         ("/usr/bin/python3\0/usr/local/bin/jupyter-nbconvert\0--execute\0in.ipynb", True),
