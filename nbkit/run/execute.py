@@ -183,12 +183,14 @@ class _Client(PapermillNotebookClient):
             raise _Stopped
         if cell.cell_type != "code":
             return cell
-        started = time.monotonic()
-        if self.code_cells_executed < self.total:
-            print(f"[{self.code_cells_executed + 1}/{self.total}] {_headline(cell.source)}", flush=True)
+        started, before = time.monotonic(), self.code_cells_executed
+        if before < self.total:
+            print(f"[{before + 1}/{self.total}] {_headline(cell.source)}", flush=True)
         try:
             return super().execute_cell(cell, cell_index, *arguments, **options)
         finally:
+            if cell.execution_count is None and self.code_cells_executed > before:
+                cell.execution_count = self.code_cells_executed  # the kernel died before it could say so
             self.display.flush()
             if time.monotonic() - started >= 1:
                 print(f"      {time.monotonic() - started:.1f} s", flush=True)
