@@ -130,3 +130,19 @@ def warmup_inverse_square_root(peak: float, warmup_steps: int) -> Callable[[int]
     It needs no last step, so that training longer is the same run.
     """
     return lambda step: peak * min(step / warmup_steps, math.sqrt(warmup_steps / max(step, 1)))
+
+
+def warmup_linear(peak: float, warmup_steps: int, schedule_steps: int) -> Callable[[int], float]:
+    """The schedule of BERT: linear growth to `peak`, then a linear fall to 0 at `schedule_steps`.
+
+    It needs its last step, which is therefore a parameter that tells one run from another. Steps beyond it learn nothing.
+    raises  ValueError where there is no step left to fall in
+    """
+    if schedule_steps <= warmup_steps:
+        raise ValueError(
+            f"wanted more schedule_steps than warmup_steps ({warmup_steps}), got {schedule_steps}; lengthen the "
+            "schedule, or shorten the warm-up"
+        )
+    return lambda step: (
+        peak * min(step / warmup_steps, max(0.0, (schedule_steps - step) / (schedule_steps - warmup_steps)))
+    )
