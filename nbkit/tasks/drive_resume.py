@@ -109,6 +109,9 @@ class SineTask:
     def weights(self, batch: Any) -> dict[str, float]:
         return {"square": len(batch.x)}
 
+    def amount(self, batch: Any) -> dict[str, int]:
+        return {"points": len(batch.x)}
+
     def losses(self, modules: Modules, batch: Any, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         if torch.is_grad_enabled():
             time.sleep(self.config.seconds_per_step)

@@ -177,6 +177,9 @@ class GlowTTSTask:
         frames = int((batch.frame_lengths // squeeze * squeeze).sum())
         return {"mle": frames * self.spec.bands, "duration": int(batch.token_lengths.sum())}
 
+    def amount(self, batch: Batch) -> dict[str, int]:
+        return {"frames": int(batch.frame_lengths.sum())}
+
     def losses(self, modules: Modules, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         out = modules["model"](batch.tokens, batch.token_lengths, batch.mel, batch.frame_lengths, batch.speakers)
         yield "adam", {"mle": out.negative_log_likelihood(), "duration": out.duration_error()}

@@ -244,13 +244,14 @@ class _Run:
         device, config = self.accelerator.device, self.config
         parts = [tensors(next(batches), device) for _ in range(config.accumulate)]
         weights = _added(self.task.weights(part) for part in parts)
-        totals = self._summed(weights | asked)
+        amount = _added(self.task.amount(part) for part in parts)
+        totals = self._summed(weights | asked | amount)
         self.validation_loss = None  # it belongs to the step that was evaluated
         for module in self.modules.values():
             module.train()
         generators = [self.task.losses(self.modules, part, step) for part in parts]
         sums: dict[str, Tensor] = {}
-        row: dict[str, Any] = {"step": step, "split": "train"}
+        row: dict[str, Any] = {"step": step, "split": "train", "amount": {name: int(totals[name]) for name in amount}}
         for phase in range(1_000_000):
             name = None
             for micro, losses in enumerate(generators):

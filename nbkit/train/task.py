@@ -113,6 +113,10 @@ class Task(Protocol):
         """What each loss term is to be divided by; the loop adds it up over micro-batches and processes."""
         ...
 
+    def amount(self, batch: Any) -> dict[str, int]:
+        """How much a batch holds, as {"tokens": 812}; the log has it for each step, the display shows it a second."""
+        ...
+
     def losses(self, modules: Modules, batch: Any, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Yield (optimiser name, {term: sum}); the loop steps that optimiser before it asks for the next."""
         ...
@@ -135,7 +139,8 @@ def warmup_inverse_square_root(peak: float, warmup_steps: int) -> Callable[[int]
 def warmup_linear(peak: float, warmup_steps: int, schedule_steps: int) -> Callable[[int], float]:
     """The schedule of BERT: linear growth to `peak`, then a linear fall to 0 at `schedule_steps`.
 
-    It needs its last step, which is therefore a parameter that tells one run from another. Steps beyond it learn nothing.
+    It needs its last step, which is therefore a parameter that tells one run from another. Steps beyond it learn
+    nothing.
     raises  ValueError where there is no step left to fall in
     """
     if schedule_steps <= warmup_steps:

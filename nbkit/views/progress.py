@@ -46,7 +46,10 @@ class Display:
         self._headless = colab.headless()
         self._clock = clock
         self._started = self._next = clock()
-        self._pace: deque[tuple[float, int]] = deque()  # (time, step) of the last minute's drawings
+        self._pace: deque[tuple[float, int, dict[str, int]]] = (
+            deque()
+        )  # time, step, amounts: the last minute's drawings
+        self._amounts: dict[str, int] = {}  # tokens or frames that were learnt from until now
         self._traces: dict[str, dict[str, Trace]] = {}  # by name and split
         self._notes: deque[str] = deque(maxlen=6)
         self.aside = ""  # a line that changes, beside the numbers: how far the mirror is
@@ -56,14 +59,16 @@ class Display:
         self._identity: str | None = None
 
     def update(self, row: Mapping[str, Any], figure_png: bytes | None = None) -> None:
-        """Take a line of the log: "step", "split" ("train" where it is absent) and any numbers.
+        """Take a line of the log: "step", "split" ("train" where it is absent), "amount" and any numbers.
 
         A number that is absent keeps its last value, and so does the figure.
         """
         now = self._clock()
         self._step, split = int(row["step"]), str(row.get("split", "train"))
+        for name, count in row.get("amount", {}).items():
+            self._amounts[name] = self._amounts.get(name, 0) + count
         if not self._pace:
-            self._pace.append((now, self._step))  # a resumed run does not start at 0
+            self._pace.append((now, self._step, dict(self._amounts)))  # a resumed run does not start at 0
         for name, value in row.items():
             if name not in _NOT_SHOWN and isinstance(value, int | float):
                 traces = self._traces.setdefault(name, {})
@@ -109,7 +114,7 @@ class Display:
 
     def _draw(self, now: float) -> None:
         if self._pace:
-            self._pace.append((now, self._step))
+            self._pace.append((now, self._step, dict(self._amounts)))
         while len(self._pace) > 2 and now - self._pace[1][0] > _PACE_SECONDS:
             self._pace.popleft()
         if self._kind == NOTEBOOK:
@@ -139,13 +144,21 @@ class Display:
         """Steps a second over the last drawings; 0 while it is not known."""
         if not self._pace:
             return 0.0
-        (start, first), (end, last) = self._pace[0], self._pace[-1]
+        (start, first, _), (end, last, _) = self._pace[0], self._pace[-1]
         return (last - first) / (end - start) if end > start else 0.0
+
+    def _rates(self) -> list[str]:
+        """Tokens or frames a second over the last drawings."""
+        if not self._pace or self._pace[-1][0] <= self._pace[0][0]:
+            return []
+        (start, _, before), (end, _, amounts) = self._pace[0], self._pace[-1]
+        return [f"{(count - before.get(name, 0)) / (end - start):,.0f} {name}/s" for name, count in amounts.items()]
 
     def _times(self, now: float) -> list[str]:
         """Speed and time, as far as they are known."""
         speed = self._speed()
         pace = [f"{speed:,.1f} steps/s" if speed >= 1 else f"{1 / speed:.1f} s/step"] if speed else []
+        pace += self._rates() if speed else []
         if self._closed:
             end = "done" if self._step >= self.total else "stopped"
             return [*pace, f"{end} after {duration(now - self._started)}"]

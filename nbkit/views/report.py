@@ -18,7 +18,7 @@ from nbkit.views import page, player, signal, style
 REPORT = "report.html"
 EARLIER = 5  # states before the newest one that are shown of each view and sound
 # Not worth a curve, and what tells how training went along rather than how good it is.
-_NOT_CURVES = ("step", "split")
+_NOT_CURVES = ("step", "split", "amount")
 _LAST = ("learning_rate", "gradient_norm", "skipped", "seconds")
 
 

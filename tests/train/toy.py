@@ -83,6 +83,9 @@ class ToyTask:
     def weights(self, batch: Rows) -> dict[str, float]:
         return {"square": len(batch.x), "small": 2 * len(batch.x)}
 
+    def amount(self, batch: Rows) -> dict[str, int]:
+        return {"points": len(batch.x)}
+
     def losses(self, modules, batch: Rows, step: int) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
         if step == self.config.kill_at and torch.is_grad_enabled():
             os.kill(os.getpid(), signal.SIGKILL)

@@ -141,3 +141,14 @@ def test_a_notebook_holds_one_output_after_a_hundred_thousand_steps(headless: st
     assert "step 100,000 of 100,000 (100 %)" in shown["data"]["text/plain"]
     assert "starts at step 0" in page
     assert "&lt;b&gt;run&lt;/b&gt;" in page
+
+
+def test_tokens_a_second_stand_beside_the_steps():
+    stream, clock = io.StringIO(), Clock()
+    display = Display("kobert-1a2b", 100, stream=stream, clock=clock)
+    for step in range(1, 41):
+        clock.now += 0.5
+        display.update({"step": step, "split": "train", "amount": {"tokens": 600}, "loss": 1.0})
+    display.close()
+    assert "2.0 steps/s · 1,200 tokens/s · stopped after" in stream.getvalue().splitlines()[-1]
+    assert "amount" not in stream.getvalue()
