@@ -113,6 +113,18 @@ def _letter(character: str) -> str:
         return character
 
 
+def drawable(text: str) -> str:
+    """A text of any origin as `label` writes it; what the fonts cannot draw, such as emoji, becomes □."""
+    return "".join(letter if ord(letter) in _glyphs() else "□" for letter in label(text))
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    _register()
+    found = [font_manager.get_font(font_manager.findfont(family)) for family in FAMILIES]
+    return frozenset(code for font in found for code in font.get_charmap())
+
+
 def font_face(text: str) -> str:
     """CSS that brings the Korean glyphs of `text` along, so that a page shows them on a machine without such a font."""
     from fontTools.subset import Options, Subsetter
