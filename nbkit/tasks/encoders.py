@@ -1,0 +1,98 @@
+"""What all tasks on KoBERT share: its tokenizer, its corpus, weights to start from, its optimiser's groups."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import nn
+
+from nbkit.base import record, workspace
+from nbkit.data import corpus, text_sets, tokenizer_training
+from nbkit.data import tokenizer as tokenizers
+from nbkit.data.corpus import Corpus
+from nbkit.data.tokenizer import Tokenizer
+from nbkit.models import kobert
+from nbkit.train.store import MANIFEST, CheckpointStore, load
+from nbkit.views.progress import Display
+
+PRETRAINING = "kobert_pretrain"
+
+
+def running_text(name: str) -> str:
+    """The text to learn from: what was asked for, or for "auto" the film reviews where they lie, else made text."""
+    if name != "auto":
+        return name
+    return "nsmc_raw" if text_sets.here("nsmc_raw") else "made_documents"
+
+
+def open_tokenizer(name: str, source: str, vocabulary: int) -> Tokenizer:
+    """The published tokenizer ("kobert"), one learnt from `source` ("new"), or one in a folder.
+
+    "auto" takes the published one where it lies on this machine. A new one is kept in the cache.
+    raises  DataError where the published one is not here, TokenizerError for a folder without a tokenizer
+    """
+    if name == "kobert" or (name == "auto" and text_sets.here("kobert_tokenizer")):
+        return tokenizers.kobert()
+    if name not in ("auto", "new"):
+        return Tokenizer.load(name)
+    folder = workspace.cache() / "tokenizers" / f"{text_sets.source_fingerprint(source)}-{vocabulary}"
+    if not folder.is_dir():
+        lines = (line for document in text_sets.documents(source) for line in document)
+        tokenizer_training.train(lines, vocabulary).save(folder)
+    return Tokenizer.load(folder)
+
+
+def tokenised(source: str, tokenizer: Tokenizer) -> Corpus:
+    """The corpus of a text in tokens, with a display where cutting it up takes time."""
+    display: Display | None = None
+
+    def progress(done: int) -> None:
+        nonlocal display
+        display = display or Display(f"tokens of {Path(source).name}", done)
+        display.update({"step": done})
+
+    try:
+        return corpus.for_source(source, tokenizer, processes=min(4, os.cpu_count() or 1))
+    finally:
+        if display is not None:
+            display.close()
+
+
+def newest_run() -> str:
+    """The name of the pre-training that was written to last and has a checkpoint; empty where there is none."""
+    found = (run for run in record.runs(PRETRAINING) if CheckpointStore(run.folder / "checkpoints").steps())
+    return next((run.name for run in found), "")
+
+
+def open_encoder(source: str | os.PathLike) -> kobert.Loaded:
+    """A KoBERT from the name or folder of a run, the folder of a checkpoint, or whatever models.kobert.load opens.
+
+    raises  FileNotFoundError where there is none of them, naming the runs there are
+    """
+    path = Path(source)
+    folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
+    if (path / MANIFEST).is_file():
+        checkpoint = load(path)
+    elif (folder / record.CONFIG).exists():
+        checkpoint = CheckpointStore(folder / "checkpoints").newest()
+    elif path.exists():
+        return kobert.load(path)
+    else:
+        checkpoint = None
+    if checkpoint is None:
+        known = ", ".join(run.name for run in record.runs(PRETRAINING)) or "none yet; run 41_kobert_pretrain first"
+        raise FileNotFoundError(
+            f"wanted a run with a checkpoint, an export or a file of weights, got {source}; runs: {known}"
+        )
+    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
+    return kobert.from_parts(weights, checkpoint.about)
+
+
+def decayed(model: nn.Module, weight_decay: float) -> list[dict]:
+    """The parameters that learn in two groups: matrices, which decay, and biases and norms, which do not."""
+    learning = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+    ]
