@@ -143,8 +143,11 @@ def test_sys_exit_is_no_success(write, workshop):
     assert "after" not in texts(executed)
 
 
-def test_a_kernel_that_dies(write, workshop, capfd):
-    assert main(["run", str(write("import os", "print('last words', flush=True)\nos._exit(0)", "print('after')"))]) == 3
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_kernel_that_dies(write, workshop, capfd, quick):
+    """Also one that is gone before it has said which cell it runs."""
+    before = "import os" + "\nget_ipython().kernel._publish_execute_input = lambda *_: None" * quick
+    assert main(["run", str(write(before, "print('last words', flush=True)\nos._exit(0)", "print('after')"))]) == 3
     state, executed = status(workshop)
     assert state["state"] == "dead"
     assert "the kernel died" in state["error"]
