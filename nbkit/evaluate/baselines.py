@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TextClassifier:
-    """TF-IDF of 1 to 3 characters and a linear support vector machine.
+    """TF-IDF of 1 to 3 characters and a linear support vector machine (C 0.5, chosen on a tenth of NSMC's train).
 
     Of two texts a row, what they share (the product of their features) and what they do not (the difference) is added
     to what each of them holds.
@@ -31,7 +31,7 @@ class TextClassifier:
         if len(set(labels)) < 2:
             raise ValueError(f"wanted at least two labels to tell apart, got only {labels[0]!r} on {len(labels)} rows")
         self._tfidf = _tfidf([*texts, *pairs])
-        self._svm = LinearSVC(random_state=0).fit(self._features(texts, pairs), np.asarray(labels))
+        self._svm = LinearSVC(C=0.5, random_state=0).fit(self._features(texts, pairs), np.asarray(labels))
         return self
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> np.ndarray:
@@ -97,7 +97,9 @@ class TfidfSearch:
 class Bm25Search:
     """BM25 between a query and each of N texts.
 
-    tokens  "characters", runs of 1 and 2 within a word, or "words", what stands between spaces
+    tokens  "characters", runs of 1 and 2 within a word, or "words", what stands between spaces. Characters find more
+            in Korean: of 100 answers to a held-out chatbot question they rank the true one first in .197, words
+            in .065, and .453 to .297 where the known questions of each answer are searched too.
     """
 
     def __init__(self, texts: Sequence[str], tokens: str = "characters"):
