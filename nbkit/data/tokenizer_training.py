@@ -1,0 +1,72 @@
+"""A vocabulary of our own: a unigram model of pieces, learnt from any lines of text with KoBERT's settings."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+
+from nbkit.base import seeds
+from nbkit.data.tokenizer import SPECIALS, Tokenizer, TokenizerError
+
+
+def train(lines: Iterable[str], vocabulary: int = 8000, coverage: float = 0.9995, sample: int = 1_000_000) -> Tokenizer:
+    """A tokenizer learnt from lines of text. The same lines give the same one.
+
+    vocabulary  pieces of the SentencePiece model; three are its controls and five specials take their place, so 8,000
+                make the 8,002 ids of KoBERT
+    coverage    the share of all characters that shall be known
+    sample      learn from so many lines; of more, a random choice is held in memory
+    raises      TokenizerError where the text is too small for that many pieces, or has more characters than these
+    """
+    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+    chosen = _sample(lines, sample)
+    if not chosen:
+        raise TokenizerError("wanted lines of text to learn pieces from, got none that is not blank")
+    written = io.BytesIO()
+    try:
+        SentencePieceTrainer.Train(
+            sentence_iterator=iter(chosen),
+            model_writer=written,
+            model_type="unigram",
+            vocab_size=vocabulary,
+            character_coverage=coverage,
+            normalization_rule_name="nmt_nfkc",
+            max_sentence_length=1 << 20,
+            minloglevel=3,
+        )
+    except RuntimeError as error:
+        raise _too(str(error), vocabulary) from error
+    model = written.getvalue()
+    processor = SentencePieceProcessor(model_proto=model)
+    pieces = [processor.IdToPiece(i) for i in range(processor.GetPieceSize())]
+    kept = [piece for i, piece in enumerate(pieces) if not processor.IsControl(i) and not processor.IsUnknown(i)]
+    return Tokenizer(model, [*SPECIALS, *sorted(kept)])
+
+
+def _sample(lines: Iterable[str], count: int) -> list[str]:
+    """At most `count` of the lines that are not blank, each with the same chance; a pure function of the lines."""
+    draw = seeds.generator(0, "vocabulary")
+    chosen: list[str] = []
+    for n, line in enumerate(line for line in lines if line.strip()):
+        if n < count:
+            chosen.append(line)
+        elif (place := int(draw.integers(n + 1))) < count:
+            chosen[place] = line
+    return chosen
+
+
+def _too(said: str, vocabulary: int) -> TokenizerError:
+    """SentencePiece's refusal in our words."""
+    if found := re.search(r"<= (\d+)", said):
+        return TokenizerError(
+            f"wanted {vocabulary:,} pieces, the text is too small for more than {int(found[1]):,}; "
+            "take fewer pieces or more text"
+        )
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", said):
+        return TokenizerError(
+            f"wanted {vocabulary:,} pieces, the characters of the text alone are {int(found[1]):,}; "
+            "take more pieces, or a lower coverage"
+        )
+    return TokenizerError(f"SentencePiece could not learn {vocabulary:,} pieces: {said}")
