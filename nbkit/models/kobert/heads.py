@@ -1,0 +1,59 @@
+"""What stands on KoBERT for a task: numbers for a text or a pair, or a place among other texts.
+
+Source: paper_notes/bert.md#fine-tuning
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nbkit.models.kobert.model import KoBERT
+
+
+class _OnKoBERT(nn.Module):
+    def __init__(self, encoder: KoBERT):
+        super().__init__()
+        self.encoder = encoder
+        encoder.freeze_unused(next_sentence=False)
+        shared = encoder.bert.embeddings.word_embeddings.weight
+        for parameter in encoder.cls.parameters():
+            if parameter is not shared:
+                parameter.requires_grad_(False)
+
+
+class Scorer(_OnKoBERT):
+    """One linear layer on the pooled [CLS]: a number for each label, or one number alone."""
+
+    def __init__(self, encoder: KoBERT, outputs: int):
+        super().__init__(encoder)
+        for parameter in encoder.bert.pooler.parameters():
+            parameter.requires_grad_(True)
+        self.dropout = nn.Dropout(encoder.config.dropout)
+        self.output = nn.Linear(encoder.config.hidden, outputs)
+        nn.init.normal_(self.output.weight, std=0.02)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, batch: Any) -> Tensor:
+        """Logits or scores of a batch with tokens, types, boundaries. [B, outputs]"""
+        return self.output(self.dropout(self.encoder(batch).pooled))
+
+
+class Embedder(_OnKoBERT):
+    """The mean of all hidden states of a text, on the unit sphere: near is alike."""
+
+    def __init__(self, encoder: KoBERT):
+        super().__init__(encoder)
+        for parameter in encoder.bert.pooler.parameters():
+            parameter.requires_grad_(False)
+
+    def forward(self, batch: Any) -> Tensor:
+        """Unit vectors of a batch with tokens, types, boundaries. [B, C]"""
+        hidden = self.encoder(batch).hidden.float()
+        lengths = batch.boundaries.diff()
+        which = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+        sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, which, hidden)
+        return functional.normalize(sums / lengths[:, None], dim=-1)

@@ -1,0 +1,162 @@
+"""The parts of KoBERT, under the names that transformers gives them; tokens are rows [T, C] or [B, T, C].
+
+Source: paper_notes/bert.md
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nbkit.models.dropout import Dropout
+from nbkit.models.kobert.attention import Attend
+from nbkit.models.kobert.config import KoBERTConfig
+
+
+class Embeddings(nn.Module):
+    """What a token is, where it stands and to which text it belongs, added.
+
+    Source: paper_notes/bert.md#input
+    """
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.word_embeddings = nn.Embedding(c.vocabulary, c.hidden)
+        self.position_embeddings = nn.Embedding(c.positions, c.hidden)
+        self.token_type_embeddings = nn.Embedding(c.types, c.hidden)
+        self.LayerNorm = nn.LayerNorm(c.hidden, eps=c.eps)
+        self.dropout = Dropout(c.dropout)
+
+    def forward(self, tokens: Tensor, types: Tensor, positions: Tensor) -> Tensor:
+        """tokens, types, positions of one shape (...) -> (..., C)"""
+        x = self.word_embeddings(tokens) + self.token_type_embeddings(types) + self.position_embeddings(positions)
+        return self.dropout(self.LayerNorm(x))
+
+
+class SelfAttention(nn.Module):
+    """Queries, keys and values of all heads.
+
+    Source: paper_notes/bert.md#attention
+    """
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.heads = c.heads
+        self.query, self.key, self.value = (nn.Linear(c.hidden, c.hidden) for _ in range(3))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(..., C) -> three of (..., H, D)"""
+        query, key, value = (part(x).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
+        return query, key, value
+
+
+class Added(nn.Module):
+    """Brings the result of a layer back to C channels, adds what went into it, normalises."""
+
+    def __init__(self, c: KoBERTConfig, inputs: int):
+        super().__init__()
+        self.dense = nn.Linear(inputs, c.hidden)
+        self.LayerNorm = nn.LayerNorm(c.hidden, eps=c.eps)
+        self.dropout = Dropout(c.dropout)
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        return self.LayerNorm(self.dropout(self.dense(y)) + x)
+
+
+class Attention(nn.Module):
+    """Attention with its residual."""
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.self = SelfAttention(c)
+        self.output = Added(c, c.hidden)
+
+
+class Dense(nn.Module):
+    """One map, under the name dense."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.dense = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(x)
+
+
+class Layer(nn.Module):
+    """Attention, then two maps with a GELU between, each added to its input and normalised after.
+
+    Source: paper_notes/bert.md#layer
+    """
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+        self.attention = Attention(c)
+        self.intermediate = Dense(c.hidden, c.filter)
+        self.output = Added(c, c.filter)
+
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        """x (..., C) -> (..., C)"""
+        dropout = self.attention_dropout if self.training else 0.0
+        joined = attend(*self.attention.self(x), dropout)
+        x = self.attention.output(joined.flatten(-2), x)
+        return self.output(F.gelu(self.intermediate(x)), x)
+
+
+class Encoder(nn.Module):
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(c) for _ in range(c.layers))
+
+
+class Bert(nn.Module):
+    """Embeddings, layers, pooler."""
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.embeddings = Embeddings(c)
+        self.encoder = Encoder(c)
+        self.pooler = Dense(c.hidden, c.hidden)
+
+    def pooled(self, first: Tensor) -> Tensor:
+        """The vector of each sequence from that of its [CLS]: [B, C] -> [B, C]"""
+        return torch.tanh(self.pooler(first))
+
+
+class Transform(nn.Module):
+    """What stands between the encoder and the output layer."""
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.dense = nn.Linear(c.hidden, c.hidden)
+        self.LayerNorm = nn.LayerNorm(c.hidden, eps=c.eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.LayerNorm(F.gelu(self.dense(x)))
+
+
+class Predictions(nn.Module):
+    """Guesses pieces with the embedding itself as output layer.
+
+    Source: paper_notes/bert.md#masked-language-model
+    """
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(c.vocabulary))
+        self.transform = Transform(c)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """x [M, C], embedding [V, C] -> [M, V]"""
+        return F.linear(self.transform(x), embedding, self.bias)
+
+
+class Heads(nn.Module):
+    """What pre-training asks."""
+
+    def __init__(self, c: KoBERTConfig):
+        super().__init__()
+        self.predictions = Predictions(c)
+        self.seq_relationship = nn.Linear(c.hidden, 2)

@@ -1,0 +1,141 @@
+"""KoBERT with its tokenizer and a head, in one file: opens alone and answers for new texts.
+
+reader = kobert.open_reader("kobert_classify.dataset-nsmc.step-2000.safetensors")
+reader.labels, reader.scores(["재미있어요"])
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nbkit.data import packing
+from nbkit.data.tokenizer import Tokenizer
+from nbkit.models.kobert.files import describe, from_parts
+from nbkit.models.kobert.heads import Embedder, Scorer
+
+TOKENS_AT_ONCE = 8192  # that a pass over many texts holds
+TOGETHER = 512  # texts that are sorted by length and read together
+
+
+@dataclass
+class Reader:
+    """A network on KoBERT, and what it takes to ask it.
+
+    labels   names of the outputs of a Scorer; () where it gives one number, or is an Embedder
+    """
+
+    model: Scorer | Embedder
+    tokenizer: Tokenizer
+    labels: tuple[str, ...] = ()
+    max_length: int = 128
+
+    @torch.no_grad()
+    def scores(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> np.ndarray:
+        """What the network says of each text, or of each pair of texts. [N, outputs] float32
+
+        A text that is longer than max_length loses its end.
+        raises  ValueError for texts and pairs of different number, TokenizerError for what cannot be read
+        """
+        if len(pairs) and len(pairs) != len(texts):
+            raise ValueError(f"wanted a pair for each text, got {len(texts)} texts and {len(pairs)} pairs")
+        encoded = self.encode(texts, pairs)
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        found: list[Tensor] = []
+        order = np.argsort([len(ids) for ids, _ in encoded], kind="stable")
+        for chosen in _pieces(order, encoded):
+            packed = packing.pack([encoded[i] for i in chosen])
+            found.append(self.model(type(packed)(*(torch.as_tensor(a, device=device) for a in packed))).float().cpu())
+        if not found:
+            return np.zeros((0, len(self.labels) or 1), np.float32)
+        values = torch.cat(found).numpy()
+        back = np.empty_like(values)
+        back[order] = values
+        return back
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> np.ndarray:
+        """The likeliest label of each text. [N] str"""
+        if not self.labels:
+            raise ValueError("wanted a reader with labels, this one gives numbers; ask for scores()")
+        return np.array(self.labels)[self.scores(texts, pairs).argmax(-1)]
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(ids, types) of each text, or of each pair, with its specials."""
+        return encode(self.tokenizer, texts, pairs, self.max_length)
+
+    def about(self) -> dict[str, Any]:
+        """What a file of it says of itself, as JSON."""
+        kind = "scores" if isinstance(self.model, Scorer) else "embedding"
+        outputs = self.model.output.out_features if isinstance(self.model, Scorer) else 0
+        told = {"kind": kind, "outputs": outputs, "labels": list(self.labels), "max_length": self.max_length}
+        return {**describe(self.model.encoder.config, self.tokenizer), "reader": told}
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write network, tokenizer and labels into one .safetensors file."""
+        from safetensors.torch import save_file
+
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        partial = path.with_name(path.name + ".part")
+        save_file(weights, partial, {"nbkit": json.dumps(self.about())})
+        os.replace(partial, path)
+
+
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str], max_length: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(ids, types) of each text, or of each pair, with its specials; made in portions, to bound memory."""
+    found = []
+    for start in range(0, len(texts), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        batch = tokenizer.batch(texts[part], pairs[part] if len(pairs) else None, max_length)
+        found += [
+            (ids[:length].astype(np.uint16), types[:length].astype(np.uint8))
+            for ids, types, length in zip(batch.tokens, batch.types, batch.lengths.tolist())
+        ]
+    return found
+
+
+def _pieces(order: np.ndarray, encoded: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """`order`, cut where TOKENS_AT_ONCE are full."""
+    ends = np.cumsum([len(encoded[i][0]) for i in order]) // TOKENS_AT_ONCE
+    return [part for part in np.split(order, np.flatnonzero(np.diff(ends)) + 1) if len(part)]
+
+
+def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Reader:
+    """A reader from the weights of its network and what about() said."""
+    told = about["reader"]
+    encoder = from_parts({k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}, about)
+    if encoder.tokenizer is None:
+        raise ValueError("wanted a reader with its tokenizer, got one without; export it again")
+    model = Scorer(encoder.model, told["outputs"]) if told["kind"] == "scores" else Embedder(encoder.model)
+    model.load_state_dict(weights)
+    return Reader(model.eval(), encoder.tokenizer, tuple(told["labels"]), told["max_length"])
+
+
+def open_reader(path: str | os.PathLike) -> Reader:
+    """A reader from the file that save() wrote; raises ValueError for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("nbkit", "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except SafetensorError as error:
+        raise ValueError(f"wanted a whole .safetensors file, {path} cannot be read ({error}); copy it again") from error
+    if "reader" not in about:
+        raise ValueError(
+            f"wanted an export of kobert_classify, kobert_regress or kobert_search, {path} has no head for a task; "
+            "kobert.load opens the encoder alone"
+        )
+    return reader_from_parts(weights, about)
