@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -23,21 +22,12 @@ from typing import NamedTuple
 import numpy as np
 
 from nbkit.base import workspace
+from nbkit.data import tokenizer_checks as checks
+from nbkit.data.added_tokens import BLANK, AddedTokens
 from nbkit.data.disk import DataError
+from nbkit.data.tokenizer_checks import SPECIALS, TokenizerError
 
-SPECIALS = ("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]")
-BLANK = "\u2581"  # stands for the blank before an eojeol
 MODEL, VOCABULARY = "tokenizer.model", "vocabulary.json"
-KNOWN = "한국어 모델을 공유합니다.", [4958, 6855, 2046, 7088, 1050, 7843, 54]
-PUBLISHED = "78b3253a26b9e6937c25a1c1f33fbeba"  # md5 of the model that gives these ids
-COMMON = "이다는을가에의하고지한은로사기리서나도대어아자를인해시"  # syllables that no Korean text is without
-
-# An added token goes through SentencePiece as one character that no model knows; so its neighbours are cut as ever.
-_FIRST, _LAST, _STRANGER = "\U000f0000", "\U000ffffd", "\U0010fffd"
-
-
-class TokenizerError(ValueError):
-    """A tokenizer that cannot be used, or a text that it cannot read."""
 
 
 class Encoding(NamedTuple):
@@ -66,22 +56,17 @@ class Tokenizer:
     unknown, pad, cls, sep, mask = range(len(SPECIALS))
 
     def __init__(self, model: bytes, pieces: Sequence[str], added: Sequence[str] = ()):
-        from sentencepiece import SentencePieceProcessor
-
-        self._processor = SentencePieceProcessor()
-        try:
-            self._processor.LoadFromSerializedProto(model)
-        except RuntimeError as error:
-            raise TokenizerError(f"wanted a SentencePiece model, got {len(model):,} bytes that are none") from error
         self.model, self.pieces, self.added = model, list(pieces), tuple(added)
+        self._processor = checks.processor_of(model)
+        checks.check_pieces(self._processor, self.pieces, self.added)
         self._index = {piece: i for i, piece in enumerate(self.pieces)}
-        self._check_pieces()
         count = self._processor.GetPieceSize()
         of_model = (self._index.get(self._processor.IdToPiece(i), self.unknown) for i in range(count))
         self._table = np.fromiter(of_model, np.uint16, count)  # SentencePiece's id -> ours
-        self._stand_ins = {token: chr(ord(_FIRST) + i) for i, token in enumerate(self.added)}
-        self._added_ids = {self._stand_ins[token]: self._index[token] for token in self.added}
-        self._check_reading()
+        of_pieces = "".join(set(self.pieces[len(SPECIALS) :]) - set(self.added))
+        self._added = AddedTokens({token: self._index[token] for token in self.added}, of_pieces)
+        checks.check_hangul(self._processor, self.pieces)
+        checks.check_published(model, self.ids(checks.KNOWN[0]))
 
     @property
     def vocabulary(self) -> int:
@@ -103,7 +88,8 @@ class Tokenizer:
     def with_added(self, tokens: Iterable[str]) -> Tokenizer:
         """The same, and each of `tokens`, wherever it stands in a text, is one id, behind all others.
 
-        A token that has an id keeps it: with_added(["[MASK]"]) reads the mask where it is written.
+        A token that has an id keeps it: with_added(["[MASK]"]) reads the mask where it is written. A blank before a
+        special is part of it, as it is part of the piece that the mask stands for.
         """
         new = [token for token in dict.fromkeys(tokens) if token not in self.added]
         for token in new:
@@ -120,18 +106,15 @@ class Tokenizer:
     def ids_batch(self, texts: Sequence[str], threads: int = 1) -> list[np.ndarray]:
         """The ids of each text, [T] uint16, without specials: the fast way for many texts."""
         texts = list(texts)
-        written = [self._hide_added(text)[0] for text in texts] if self.added else texts
         try:
+            written = [self._added.hide(text).text for text in texts] if self.added else texts
             read = self._processor.Encode(written, out_type=int, num_threads=threads)
         except (TypeError, RuntimeError) as error:
-            raise _unreadable(texts) from error
-        if not self.added:
-            return [self._table[row] if row else self._table[:0] for row in read]
-        with_stand_in = re.compile(f"[{_FIRST}-{_LAST}]").search
-        return [
-            np.array([i for _, i in self._cut(text)], np.uint16) if with_stand_in(text) else self._table[row or []]
-            for text, row in zip(written, read, strict=True)
-        ]
+            raise checks.unreadable(texts) from error
+        found = [self._table[row] if row else self._table[:0] for row in read]
+        for n in (n for n, text in enumerate(written) if text in self._added):
+            found[n] = np.array([i for _, i, silent in self._cut(written[n]) if not silent], np.uint16)
+        return found
 
     def encode(self, text: str, pair: str = "", max_length: int = 512) -> Encoding:
         """[CLS] text [SEP], and pair [SEP] where there is one; what is too long loses its end, the longer first."""
@@ -192,7 +175,7 @@ class Tokenizer:
         if len(models) != 1 or len(lists) != 1:
             found = ", ".join(file.name for file in [*models, *lists]) or "neither"
             raise TokenizerError(f"wanted one tokenizer*.model and one *vocab*.json in {path}, got {found}")
-        model, vocabulary = (_read_file(file) for file in (models[0], lists[0]))
+        model, vocabulary = (checks.whole_file(file) for file in (models[0], lists[0]))
         try:
             return cls._from_files(model, vocabulary)
         except TokenizerError as error:
@@ -236,87 +219,37 @@ class Tokenizer:
 
     def _read(self, text: str) -> list[tuple[int, str, tuple[int, int]]]:
         """The (id, piece, span) of each token of a text."""
-        written, origin = self._hide_added(text)
-        cut = self._cut(written)
-        normal, at = self._processor.Normalize(written, with_offsets=True)
-        at = np.asarray(at)
-        behind = at[np.searchsorted(at, at, side="right").clip(max=len(at) - 1)]  # where the next character begins
+        try:
+            written, starts, ends = self._added.hide(text)
+            cut = self._cut(written)
+            normal, at = self._processor.Normalize(written, with_offsets=True)
+        except (TypeError, RuntimeError) as error:
+            raise checks.unreadable([text]) from error
+        at = np.asarray(at)  # of each character of `normal` its place in `written`
+        behind = at[np.searchsorted(at, at, side="right").clip(max=len(at) - 1)]  # where the next one begins
         rows, place = [], 0
-        for piece, i in cut:
+        for piece, i, silent in cut:
             begin = place + len(piece) - len(piece.lstrip(BLANK))
             place += len(piece)
-            end = behind[place - 1] if place > begin else at[begin]
-            span = int(origin[at[begin]]), int(origin[end])
-            rows.append((i, self.pieces[i] if piece in self._added_ids else piece, span))
-        assert place == len(normal), (text, normal)
+            start = int(starts[at[begin]])
+            end = int(ends[behind[place - 1] - 1]) if place > begin else start
+            if not silent:
+                rows.append((i, self.pieces[i] if piece in self._added.ids else piece, (start, end)))
+        if place != len(normal):
+            raise TokenizerError(f"the pieces of {text!r} do not add up to {normal!r}, so they have no places in it")
         return rows
 
-    def _cut(self, written: str) -> list[tuple[str, int]]:
-        """The pieces of a text whose added tokens are hidden, and their ids."""
-        try:
-            cut = self._processor.Encode(written, out_type=str)
-            ids = self._processor.Encode(written, out_type=int)
-        except (TypeError, RuntimeError) as error:
-            raise _unreadable([written]) from error
-        found = []
-        for piece, i in zip(cut, self._table[ids or []].tolist(), strict=True):
-            if i == self.unknown and self.added:
-                parts = [part for part in re.split(f"([{_FIRST}-{_LAST}])", piece) if part]
-                found += [(part, self._added_ids.get(part, self.unknown)) for part in parts]
+    def _cut(self, written: str) -> list[tuple[str, int, bool]]:
+        """The pieces of a text whose added tokens are hidden, their ids, and whether one is left out."""
+        pieces, ids = (self._processor.Encode(written, out_type=kind) for kind in (str, int))
+        found: list[tuple[str, int]] = []
+        for piece, i in zip(pieces, self._table[ids or []].tolist(), strict=True):
+            if i == self.unknown and piece in self._added:
+                found += [(part, self._added.ids.get(part, self.unknown)) for part in self._added.split(piece)]
             else:
                 found.append((piece, i))
-        return found
-
-    def _hide_added(self, text: str) -> tuple[str, np.ndarray]:
-        """The text with one character for each added token, and of each character of it the place in `text`."""
-        if not self.added:
-            return text, np.arange(len(text) + 1) if isinstance(text, str) else np.zeros(1)
-        longest_first = sorted(map(re.escape, self.added), key=len, reverse=True)
-        pattern = re.compile("|".join([*longest_first, f"[{_FIRST}-{_LAST}]"]))
-        parts, origin, last = [], [], 0
-        for found in pattern.finditer(text):
-            parts += [text[last : found.start()], self._stand_ins.get(found[0], _STRANGER)]
-            origin += [*range(last, found.start() + 1)]
-            last = found.end()
-        return "".join([*parts, text[last:]]), np.array([*origin, *range(last, len(text) + 1)])
-
-    # checks
-
-    def _check_pieces(self) -> None:
-        own = {self._processor.IdToPiece(i) for i in range(self._processor.GetPieceSize())}
-        own -= {self._processor.IdToPiece(i) for i in self._controls()}
-        if tuple(self.pieces[: len(SPECIALS)]) != SPECIALS:
-            raise TokenizerError(f"wanted the specials {SPECIALS} as ids 0 to 4, got {self.pieces[: len(SPECIALS)]}")
-        listed = set(self.pieces[len(SPECIALS) :]) - set(self.added)
-        if len(self._index) != len(self.pieces) or own - set(self.pieces) or listed - own:
-            odd = sorted((own - set(self.pieces)) | (listed - own))[:3]
-            raise TokenizerError(
-                f"wanted a list of the {len(own):,} pieces of the model, got {len(self.pieces) - len(SPECIALS):,} "
-                f"(only in one of both: {odd}); take the model and the vocabulary from the same place"
-            )
-        if len(self.pieces) > 1 << 16:
-            raise TokenizerError(f"wanted at most 65,536 pieces, which two bytes can number, got {len(self.pieces):,}")
-
-    def _controls(self) -> list[int]:
-        p = self._processor
-        return [i for i in range(p.GetPieceSize()) if p.IsControl(i) or p.IsUnknown(i)]
-
-    def _check_reading(self) -> None:
-        """Refuse what turns Hangul into letters, bytes or nothing: a model would train on it without a complaint."""
-        cut = self._processor.Encode(" ".join(COMMON), out_type=str)
-        read = "".join(piece for piece in cut if piece in self._index)
-        lost = [syllable for syllable in COMMON if syllable not in read]
-        if len(lost) > len(COMMON) // 2:
-            raise TokenizerError(
-                f"this tokenizer splits Hangul, or does not know it: of {len(COMMON)} common syllables {len(lost)} are "
-                f"lost, {COMMON[0]!r} becomes {self._processor.Encode(COMMON[0], out_type=str)}; it wants a model that "
-                "was trained on Korean text with the normaliser nmt_nfkc"
-            )
-        if hashlib.md5(self.model).hexdigest() == PUBLISHED and self.ids(KNOWN[0]) != KNOWN[1]:
-            raise TokenizerError(
-                f"KoBERT's {KNOWN[0]!r} wants the ids {KNOWN[1]}, got {self.ids(KNOWN[0])}; its vocabulary is not the "
-                "published one, or this version of sentencepiece reads it wrongly"
-            )
+        silent = self._added.silent([piece for piece, _ in found])
+        return [(*one, out) for one, out in zip(found, silent)]
 
 
 def kobert() -> Tokenizer:
@@ -337,28 +270,3 @@ def _room(first: int, second: int | None, max_length: int) -> tuple[int, int]:
     room = max_length - 3
     kept = min(second, max(room - first, room // 2))
     return min(first, room - kept), kept
-
-
-def _unreadable(texts: Sequence[str]) -> TokenizerError:
-    for n, text in enumerate(texts):
-        if not isinstance(text, str):
-            return TokenizerError(f"wanted texts, got {text!r} as number {n}")
-        lone = re.search("[\ud800-\udfff]", text)
-        if lone:
-            return TokenizerError(
-                f"text {n}, character {lone.start()} is half of a surrogate pair; decode the file as UTF-8"
-            )
-    return TokenizerError(f"SentencePiece cannot read one of {len(texts)} texts")
-
-
-def _read_file(path: Path) -> bytes:
-    """A file, whole: the published ones carry the beginning of their md5 in their names."""
-    content = path.read_bytes()
-    told = re.search(r"_([0-9a-f]{10})\.", path.name)
-    got = hashlib.md5(content).hexdigest()
-    if told and not got.startswith(told[1]):
-        raise TokenizerError(
-            f"wanted {path} with an md5 that begins {told[1]}, as its name says, got {got} in {len(content):,} bytes; "
-            "it is damaged or not whole, copy it again"
-        )
-    return content
