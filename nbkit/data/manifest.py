@@ -28,7 +28,8 @@ from nbkit.data.disk import DataError, read_json
 from nbkit.data.download import Received, download, drive_id
 from nbkit.data.meter import Meter
 from nbkit.data.rows import Utterance
-from nbkit.data.schema import UNKNOWN, Manifest, ManifestError
+from nbkit.data.schema import UNKNOWN, Archive, Download, Manifest, ManifestError
+from nbkit.data.transfer import FILE
 from nbkit.data.unpack import MARK
 
 __all__ = ["DataError", "Dataset", "Manifest", "ManifestError", "Utterance", "fetch", "load", "names", "open_dataset"]
@@ -67,41 +68,60 @@ def load(name: str) -> Manifest:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names())}"
         raise ManifestError(f"wanted the name of a data set, got {name!r}; {hint} (`nbkit data add` makes a new one)")
     found = schema.read(path)
-    pin = _pinned(found)
-    if pin and found.archive:
+    pins = read_json(_pins_path())
+    pin = pins.get(name)
+    if pin and found.archive and found.archive.sha256 == UNKNOWN:
         archive = dataclasses.replace(found.archive, size=pin["size"], sha256=pin["sha256"])
         found = dataclasses.replace(found, archive=archive)
+    if found.downloads:
+        found = dataclasses.replace(found, downloads=tuple(_with_pin(name, part, pins) for part in found.downloads))
     return found
+
+
+def _with_pin(name: str, part: Download, pins: dict) -> Download:
+    pin = pins.get(f"{name}/{part.path}")
+    if pin is None or part.sha256 != UNKNOWN:
+        return part
+    return dataclasses.replace(part, size=pin["size"], sha256=pin["sha256"])
 
 
 def folder_of(manifest: Manifest) -> Path:
     """Where the files of a data set lie, or will lie."""
-    if manifest.folder:
-        return schema.expand(manifest.folder)
-    return workspace.cache() / "data" / manifest.name
+    fetched = workspace.cache() / "data" / manifest.name
+    if not manifest.folder:
+        return fetched
+    if (manifest.sources or manifest.downloads) and not _has_folder(manifest):
+        return fetched
+    return schema.expand(manifest.folder)
+
+
+def _has_folder(manifest: Manifest) -> bool:
+    """Whether `folder` names one that is there."""
+    return not schema.unset_variable(manifest.folder) and schema.expand(manifest.folder).is_dir()
 
 
 def is_here(manifest: Manifest) -> bool:
     """Whether the data set can be opened without a fetch."""
-    if manifest.synthetic:
+    if manifest.synthetic or (manifest.text and manifest.text.made):
         return True
-    try:
-        folder = folder_of(manifest)
-    except ManifestError:
-        return False
-    if manifest.folder:
-        return folder.is_dir()
-    mark = read_json(folder / MARK)
+    if manifest.folder and (_has_folder(manifest) or not (manifest.sources or manifest.downloads)):
+        return _has_folder(manifest)
+    mark = read_json(folder_of(manifest) / MARK)
+    if manifest.downloads:
+        return bool(mark) and all(part.sha256 in (UNKNOWN, mark.get(part.path)) for part in manifest.downloads)
     return bool(mark) and manifest.archive is not None and manifest.archive.sha256 in (UNKNOWN, mark.get("sha256"))
 
 
 def state(manifest: Manifest) -> str:
     """In a few words, whether the data set is on this machine."""
-    if manifest.synthetic:
+    if manifest.synthetic or (manifest.text and manifest.text.made):
         return "made on the spot"
     if is_here(manifest):
         return "here"
-    if manifest.folder:
+    if manifest.downloads:
+        known = sum(part.size for part in manifest.downloads)
+        return f"to fetch, {size(known)}" if all(part.size for part in manifest.downloads) else "to fetch"
+    if manifest.folder and not manifest.sources:
         unset = schema.unset_variable(manifest.folder)
         return f"set {unset}" if unset else "folder missing"
     known = manifest.archive.size if manifest.archive else 0
@@ -120,15 +140,21 @@ def fetch(name: str, source: str = "", count: int = 0) -> Path:
     raises  DataError, in words; what has arrived is kept, and the next call goes on there
     """
     manifest = load(name)
+    if manifest.text and manifest.text.made:
+        raise DataError(f"{name} is made on the spot each time it is opened; there is nothing to fetch")
     folder = folder_of(manifest)
-    if manifest.folder:
+    if manifest.folder and (not (manifest.sources or manifest.downloads) or _has_folder(manifest)):
         if not folder.is_dir():
             raise absent(manifest)
         return folder
     with _alone(name):  # a second process waits, and then finds the work done
         if manifest.synthetic:
             _make(manifest, folder, count)
-        elif not is_here(manifest):
+        elif is_here(manifest):
+            pass
+        elif manifest.downloads:
+            _fetch_files(manifest, folder, source)
+        else:
             _fetch_archive(manifest, folder, source)
     return folder
 
@@ -159,19 +185,44 @@ def _fetch_archive(manifest: Manifest, folder: Path, source: str) -> None:
     path = _archive_path(manifest)
     sources = [_address(text) for text in ([source] if source else manifest.sources)]
     unpack.sweep(folder)
+    got = _download(manifest.name, sources, path, archive, manifest.name)
+    hashes = unpack.unpack(path, folder, archive, {"sha256": got.sha256, "size": got.size, "source": got.source})
+    content.remember(folder, hashes)
+    if archive.sha256 == UNKNOWN:
+        _pin(manifest.name, got)
+    path.unlink()
+
+
+def _fetch_files(manifest: Manifest, folder: Path, source: str) -> None:
+    """Bring the single files of a data set into its folder; what is there already is left as it is."""
+    if source:
+        files = ", ".join(part.path for part in manifest.downloads)
+        raise DataError(
+            f"{manifest.name} consists of single files, so --from cannot be used; put {files} into a folder, and name "
+            f"that folder as `folder` in {workspace.manifests() / (manifest.name + '.yaml')}"
+        )
+    mark = read_json(folder / MARK)
+    for part in manifest.downloads:
+        if mark.get(part.path) in (None, "") or mark[part.path] != part.sha256:
+            one = Archive(FILE, part.size, part.sha256)
+            title = f"{manifest.name}: {part.path}"
+            got = _download(f"{manifest.name}/{part.path}", [part.source], folder / part.path, one, title)
+            if part.sha256 == UNKNOWN:
+                _pin(f"{manifest.name}/{part.path}", got)
+            mark[part.path] = got.sha256
+            write_json(folder / MARK, mark)
+
+
+def _download(name: str, sources: list[str], path: Path, archive: Archive, title: str) -> Received:
     try:
-        got = download(sources, path, archive, title=manifest.name)
+        return download(sources, path, archive, title=title)
     except DataError as error:
-        if manifest.name in read_json(_pins_path()) and "wanted sha256" in str(error):
+        if name in read_json(_pins_path()) and "wanted sha256" in str(error):
             error.add_note(
                 f"The hash was pinned at the first fetch, in {_pins_path()}; if the publisher changed the file for a "
                 "good reason, remove its entry there."
             )
         raise
-    hashes = unpack.unpack(path, folder, archive, {"sha256": got.sha256, "size": got.size, "source": got.source})
-    content.remember(folder, hashes)
-    _pin(manifest, got)
-    path.unlink()
 
 
 def _make(manifest: Manifest, folder: Path, count: int) -> None:
@@ -192,6 +243,9 @@ def open_dataset(name: str, count: int = 0) -> Dataset:
     raises  DataError where it is not here, or where rows are wrong, naming them
     """
     manifest = load(name)
+    if manifest.text:
+        call = f'documents("{name}")' if manifest.text.kind == "running" else f'open_text_set("{name}")'
+        raise ManifestError(f"{name} is a set of texts, wanted one of recordings; open it with text_sets.{call}")
     if not is_here(manifest):
         raise absent(manifest)
     folder = fetch(name, count=count) if manifest.synthetic else folder_of(manifest)
@@ -242,13 +296,14 @@ def _fingerprint(folder: Path, manifest: Manifest, utterances: list[Utterance]) 
 
 def absent(manifest: Manifest) -> DataError:
     """Why the data set cannot be opened, and how to bring it here."""
-    if manifest.folder:
+    if manifest.folder and not (manifest.sources or manifest.downloads):
         where = folder_of(manifest)  # says it better where a variable is not set
+        what = "texts" if manifest.text else "recordings"
         return DataError(
-            f"{manifest.name}: wanted its recordings in {where}, got no such folder; put them there, or change "
+            f"{manifest.name}: wanted its {what} in {where}, got no such folder; put them there, or change "
             f"`folder` in {workspace.manifests() / (manifest.name + '.yaml')}"
         )
-    known = manifest.archive.size if manifest.archive else 0
+    known = manifest.archive.size if manifest.archive else sum(part.size for part in manifest.downloads)
     told = f"{size(known)}, " if known else ""
     return DataError(
         f"{manifest.name} is not on this machine yet ({told}licence: {manifest.licence}); bring it with "
@@ -272,24 +327,16 @@ def _pins_path() -> Path:
     return workspace.manifests() / "pins.json"
 
 
-def _pinned(manifest: Manifest) -> dict:
-    """The pin of an archive whose manifest has no hash."""
-    unknown = manifest.archive is not None and manifest.archive.sha256 == UNKNOWN
-    return read_json(_pins_path()).get(manifest.name, {}) if unknown else {}
-
-
-def _pin(manifest: Manifest, got: Received) -> None:
+def _pin(name: str, got: Received) -> None:
     """Keep the hash of a first fetch for all later ones."""
-    if manifest.archive is None or manifest.archive.sha256 != UNKNOWN:
-        return
     try:
         with _alone("pins.json"):
-            pins = read_json(_pins_path()) | {manifest.name: dataclasses.asdict(got)}
+            pins = read_json(_pins_path()) | {name: dataclasses.asdict(got)}
             write_json(_pins_path(), dict(sorted(pins.items())))
     except OSError as error:
         print(
-            f"{manifest.name}: could not pin sha256 {got.sha256} in {_pins_path()} ({error.strerror}); write it into "
+            f"{name}: could not pin sha256 {got.sha256} in {_pins_path()} ({error.strerror}); write it into "
             "the manifest to have later fetches verified"
         )
     else:
-        print(f"{manifest.name}: sha256 {got.sha256} pinned in {_pins_path()}")
+        print(f"{name}: sha256 {got.sha256} pinned in {_pins_path()}")

@@ -183,9 +183,12 @@ def _json_rows(text: str, folder: Path, speaker: str) -> Iterable[Row]:
         yield Row(line, found, "" if spoken else "empty text")
 
 
-def validation_ids(ids: Sequence[str], rule: Validation, folder: Path) -> set[str]:
-    """The ids that are kept from training: a pure function of the ids and the rule, with at least one of ten rows."""
-    ranked = sorted(ids, key=_score)
+def validation_ids(ids: Sequence[str], rule: Validation, folder: Path, purpose: str = "validation") -> set[str]:
+    """The ids that are kept from training: a pure function of the ids and the rule, with at least one of ten rows.
+
+    purpose  another one chooses other ids
+    """
+    ranked = sorted(ids, key=lambda name: _score(name, purpose))
     if rule.file:
         chosen = _listed(folder / rule.file) & set(ids)
     elif len(ids) < ENOUGH:
@@ -193,7 +196,7 @@ def validation_ids(ids: Sequence[str], rule: Validation, folder: Path) -> set[st
     elif rule.count:
         chosen = set(ranked[: min(rule.count, len(ids) // ENOUGH)])
     else:
-        chosen = {name for name in ids if _score(name) < rule.percent / 100}
+        chosen = {name for name in ids if _score(name, purpose) < rule.percent / 100}
     return chosen or set(ranked[: int(len(ids) >= ENOUGH)])
 
 
@@ -201,8 +204,13 @@ def subset(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
     """`count` of them, in their order: a larger subset holds the smaller one. 0 means all."""
     if not 0 < count < len(utterances):
         return list(utterances)
-    kept = set(sorted((u.id for u in utterances), key=lambda name: _score(name, "subset"))[:count])
+    kept = set(first_ids([u.id for u in utterances], count))
     return [u for u in utterances if u.id in kept]
+
+
+def first_ids(ids: Iterable[str], count: int) -> list[str]:
+    """`count` of the ids; more of them hold the fewer."""
+    return sorted(ids, key=lambda name: _score(name, "subset"))[:count]
 
 
 def _score(name: str, purpose: str = "validation") -> float:

@@ -1,7 +1,9 @@
 """What a manifest may say, and the check that it says it right.
 
-A manifest is a YAML file in data_manifests/. It has exactly one of `sources` (an archive to fetch), `folder`
-(recordings that are on this machine already) and `synthetic` (speech made on the spot).
+A manifest is a YAML file in data_manifests/. One with a section `text` describes texts, any other recordings.
+Recordings have exactly one of `sources` (an archive to fetch), `folder` (what is on this machine already) and
+`synthetic` (speech made on the spot). Texts may have a folder, which is taken where it exists, and beside it an archive
+or `downloads` (single files to fetch); or they are made on the spot.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import os
 import re
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,10 @@ import yaml
 
 KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 COLUMNS = ("id", "path", "text", "speaker", "-")
+TEXT_KINDS = ("labels", "scores", "answers", "running")
+FORMATS = ("tsv", "csv", "jsonl", "json", "conllu", "txt", "txt.gz", "parquet")
+TABLES, RUNNING = ("tsv", "csv", "jsonl", "json"), ("txt", "txt.gz", "jsonl", "conllu", "parquet")
+MADE = ("documents", "reviews", "pairs", "scores", "answers")
 UNKNOWN = "unknown"
 
 
@@ -75,6 +82,55 @@ class Synthetic:
 
 
 @dataclasses.dataclass(frozen=True)
+class Download:
+    """One file to fetch that is no archive."""
+
+    path: str = _told("where it lies in the folder of the data set, such as ratings_train.txt", pattern=r"[^/.][^:]*")
+    source: str = _told("its address, http:// or https://", pattern=r"https?://.+")
+    size: int = _told("its number of bytes, or leave it out", low=1, default=0)
+    sha256: str = _told(f"64 hexadecimal digits, or {UNKNOWN}", pattern=f"[0-9a-f]{{64}}|{UNKNOWN}", default=UNKNOWN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The files of each split. Where validation has none, some rows of train are kept for it by their ids."""
+
+    train: tuple[str, ...] = _told("paths of files")
+    validation: tuple[str, ...] = _told("paths of files", default=())
+    test: tuple[str, ...] = _told("paths of files", default=())
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """How the columns of a table are called; in JSON, a dot leads into an object."""
+
+    text: str = _told("the name of the column with the text, or the first of two texts")
+    pair: str = _told("the name of the column with the second text", default="")
+    label: str = _told("the name of the column with the label", default="")
+    score: str = _told("the name of the column with the score", default="")
+    id: str = _told("the name of the column with the id; without it, ids are file and line", default="")
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """What texts these are and how they lie in their files."""
+
+    kind: str = _told("one of " + ", ".join(TEXT_KINDS), pattern="|".join(TEXT_KINDS))
+    format: str = _told("one of " + ", ".join(FORMATS), pattern="|".join(map(re.escape, FORMATS)), default="")
+    files: Files | None = _told("train, validation, test", default=None)  # noqa: RUF009
+    columns: Columns | None = _told("text, pair, label, score, id", default=None)  # noqa: RUF009
+    labels: tuple[str, ...] = _told(
+        "all labels as they stand in the files, or value=name such as 0=negative", default=()
+    )
+    encoding: str = _told(
+        "the encoding of the files, such as utf-8 (with or without its mark) or cp949", default="utf-8"
+    )
+    inside: str = _told("the folder in the archive that holds the files", default="")
+    test_percent: float = _told("the percentage of train rows to test on, below 100", low=0.001, default=0.0)
+    made: str = _told("one of " + ", ".join(MADE), pattern="|".join(MADE), default="")
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
     """One data set: where it comes from, what it is, how it lies on the disk."""
 
@@ -82,7 +138,7 @@ class Manifest:
     title: str = _told("a name for people")
     language: str = _told("a language code such as ko, in quotes", pattern="[a-z-]{2,8}")
     licence: str = _told("the name of the licence, or unknown")
-    rate: int = _told("the sample rate of the recordings in Hz", low=4000)
+    rate: int = _told("the sample rate of the recordings in Hz", low=4000, default=0)
     about: str = _told("a few words", default="")
     homepage: str = _told("an address", default="")
     hours: float = _told("the published length in hours", low=0.0, default=0.0)
@@ -90,9 +146,11 @@ class Manifest:
     speaker: str = _told("the name of the one speaker, where no column names it", default="")
     sources: tuple[str, ...] = _told("addresses (http, https, gdrive:ID, or a path) of the same archive", default=())
     archive: Archive | None = _told("kind, size, sha256", default=None)  # noqa: RUF009
+    downloads: tuple[Download, ...] = _told("a list of files, each with path and source", default=())
     folder: str = _told("a path; $NAME stands for an environment variable", default="")
     synthetic: Synthetic | None = _told("voice, count", default=None)  # noqa: RUF009
     layout: Layout | None = _told("metadata, columns, separator, audio, encoding", default=None)  # noqa: RUF009
+    text: Text | None = _told("kind, format, files, columns", default=None)  # noqa: RUF009
     validation: Validation = _told("percent, count or file", default=Validation(percent=5.0))  # noqa: RUF009
     exclude: tuple[str, ...] = _told("ids of rows that are left out", default=())
 
@@ -103,6 +161,9 @@ class Manifest:
         for field in ("title", "about", "homepage", "licence", "hours", "rows", "sources", "archive", "folder"):
             del told[field]
         told["archive"] = self.archive.sha256 if self.archive else ""
+        downloads, text = told.pop("downloads"), told.pop("text")
+        if text:
+            told |= {"text": text, "downloads": [(part["path"], part["sha256"]) for part in downloads]}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -161,6 +222,10 @@ def _value(hint: Any, value: Any, field: dataclasses.Field, path: Path, prefix: 
     nested = next(
         (t for t in (hint, *typing.get_args(hint)) if isinstance(t, type) and dataclasses.is_dataclass(t)), None
     )
+    if nested and typing.get_origin(hint) is tuple:
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            refuse()
+        return tuple(_build(nested, item, path, f"{prefix}{field.name}[{n}].") for n, item in enumerate(value, 1))
     if nested:
         return _build(nested, value, path, f"{prefix}{field.name}.") if isinstance(value, dict) else refuse()
     if hint in (int, float):
@@ -184,22 +249,57 @@ def _check_whole(manifest: Manifest, path: Path) -> None:
 
     if manifest.name != path.stem:
         refuse(f"field 'name': wanted {path.stem!r} as the file is called, got {manifest.name!r}")
-    origins = [name for name in ("sources", "folder", "synthetic") if getattr(manifest, name)]
-    if len(origins) != 1:
-        got = " and ".join(origins) or "none"
-        refuse(f"wanted one of the fields 'sources', 'folder' and 'synthetic', got {got}")
+    if manifest.text:
+        _check_text(manifest, manifest.text, refuse)
+    else:
+        _check_speech(manifest, refuse)
     if bool(manifest.sources) != bool(manifest.archive):
         refuse("fields 'sources' and 'archive' belong together, and one is missing; add it")
-    if bool(manifest.synthetic) == bool(manifest.layout):
-        refuse("field 'layout': wanted with 'sources' or 'folder' and only there; add or remove it")
-    if manifest.layout and not {"path", "text"} <= set(manifest.layout.columns):
-        refuse(f"field 'layout.columns': wanted path and text among them, got {_shown(list(manifest.layout.columns))}")
     split = manifest.validation
     if sum(map(bool, (split.percent, split.count, split.file))) != 1 or split.percent >= 100:
         refuse("field 'validation': wanted one of percent (below 100), count and file, such as {percent: 5}")
     for source in manifest.sources:
         if re.match(r"[a-z]+:", source) and not re.match(r"https?://|gdrive:[\w-]{10,}$", source):
             refuse(f"field 'sources': wanted http://, https://, gdrive:ID or a path, got {source!r}")
+
+
+def _check_speech(manifest: Manifest, refuse: Callable[[str], typing.NoReturn]) -> None:
+    if not manifest.rate:
+        refuse("wanted field 'rate' (the sample rate of the recordings in Hz), got none; add it")
+    origins = [name for name in ("sources", "folder", "synthetic") if getattr(manifest, name)]
+    if len(origins) != 1:
+        got = " and ".join(origins) or "none"
+        refuse(f"wanted one of the fields 'sources', 'folder' and 'synthetic', got {got}")
+    if manifest.downloads:
+        refuse("field 'downloads': wanted with 'text' only; remove it, or give an archive in 'sources'")
+    if bool(manifest.synthetic) == bool(manifest.layout):
+        refuse("field 'layout': wanted with 'sources' or 'folder' and only there; add or remove it")
+    if manifest.layout and not {"path", "text"} <= set(manifest.layout.columns):
+        refuse(f"field 'layout.columns': wanted path and text among them, got {_shown(list(manifest.layout.columns))}")
+
+
+def _check_text(manifest: Manifest, text: Text, refuse: Callable[[str], typing.NoReturn]) -> None:
+    for name in ("rate", "hours", "speaker", "synthetic", "layout"):
+        if getattr(manifest, name):
+            refuse(f"field '{name}': wanted of recordings only, but this manifest has 'text'; remove one of them")
+    if manifest.sources and manifest.downloads:
+        refuse("wanted an archive in 'sources' or single files in 'downloads', got both; remove one")
+    origins = [name for name in ("sources", "downloads", "folder") if getattr(manifest, name)]
+    if bool(text.made) == bool(origins):
+        refuse("wanted one of 'sources', 'downloads' and 'folder', or 'text.made' without any of them")
+    if text.test_percent >= 100:
+        refuse("field 'text.test_percent': wanted a percentage below 100")
+    if text.made:
+        return
+    formats = RUNNING if text.kind == "running" else TABLES
+    if text.format not in formats:
+        refuse(f"field 'text.format': wanted one of {', '.join(formats)} for {text.kind}, got {text.format!r}")
+    if text.files is None:
+        refuse("wanted field 'text.files' (train, validation, test), got none; add it")
+    wanted = {"labels": ("text", "label"), "scores": ("text", "pair", "score"), "answers": ("text", "pair")}
+    needed = wanted.get(text.kind, ("text",) if text.format in ("jsonl", "parquet") else ())
+    if missing := [name for name in needed if not getattr(text.columns, name, "")]:
+        refuse(f"wanted field 'text.columns.{missing[0]}' for {text.kind} in {text.format}, got none; add it")
 
 
 def unset_variable(text: str) -> str:

@@ -29,6 +29,7 @@ MAGIC = {
     "tar.bz2": (0, (b"BZh",)),
     "tar.xz": (0, (b"\xfd7zXZ\x00",)),
 }
+FILE = "file"  # no archive: anything that is no web page
 DRIVE_QUOTA = (
     "Google Drive refuses this file for now: too many people fetched it lately. This rate limit is lifted within "
     "24 hours. Wait; or open the file in a browser, put a copy into your own Drive, share the copy with everyone who "
@@ -52,7 +53,8 @@ class Broken(Exception):
 
 def look_at(head: bytes, kind: str) -> None:
     """Raise Refused, saying what it is, where `head` does not begin an archive of this kind; "" is any of ours."""
-    if any(head[start:].startswith(magics) for start, magics in ([MAGIC[kind]] if kind else MAGIC.values())):
+    known = [MAGIC[kind]] if kind in MAGIC else [] if kind == FILE else MAGIC.values()
+    if any(head[start:].startswith(magics) for start, magics in known):
         return
     kind = kind or "zip or tar"
     text = head.decode("utf-8", "replace")
@@ -62,9 +64,11 @@ def look_at(head: bytes, kind: str) -> None:
         title = re.search(r"<title[^>]*>\s*(.*?)\s*</title>", text, re.I | re.S)
         named = f" titled '{title.group(1)[:80]}'" if title else ""
         raise Refused(
-            f"wanted a {kind} file, got a web page{named}; open the address in a browser, save the file there, and "
-            "give it with --from FILE"
+            f"wanted a {kind.replace(FILE, 'data')} file, got a web page{named}; open the address in a browser, save "
+            "the file there, and give it with --from FILE"
         )
+    if kind == FILE:
+        return
     raise Refused(f"wanted a {kind} file, got one that begins with {head[:16]!r}")
 
 

@@ -303,7 +303,7 @@ def test_particles_fit_the_syllable_before_them() -> None:
         "제주(으로/로)": "제주로",
         "개(과/와) 꿩(이/가)": "개와 꿩이",
     }.items():
-        assert texts._fit_particles(rough) == right
+        assert texts.fit_particles(rough) == right
 
 
 # --- a corpus on the disk

@@ -506,6 +506,7 @@ def test_paths_may_name_variables(monkeypatch: pytest.MonkeyPatch):
 
 def test_every_field_is_described():
     told = (Path(__file__).parents[2] / "data_manifests" / "README.md").read_text(encoding="utf-8")
-    for part in (schema.Manifest, schema.Archive, schema.Layout, schema.Validation, schema.Synthetic):
+    speech = (schema.Manifest, schema.Archive, schema.Layout, schema.Validation, schema.Synthetic)
+    for part in (*speech, schema.Download, schema.Text, schema.Files, schema.Columns):
         for field in dataclasses.fields(part):
             assert f"`{field.name}`" in told

@@ -50,11 +50,11 @@ class _Pattern:
         for choices in self.parts:
             at, chosen = divmod(at, len(choices))
             words.append(choices[chosen])
-        text = _fit_particles("".join(words))
+        text = fit_particles("".join(words))
         return text[0].upper() + text[1:]
 
 
-def _fit_particles(text: str) -> str:
+def fit_particles(text: str) -> str:
     """Write "귤(을/를)" as "귤을": the first form follows a coda, the second none. (으로/로) takes 로 after ㄹ too."""
 
     def fitting(found: re.Match) -> str:
@@ -67,14 +67,14 @@ def _fit_particles(text: str) -> str:
 
 @lru_cache
 def _written(language: str) -> tuple[str, ...]:
-    return tuple(_lines(f"{language}.txt"))
+    return tuple(lines(f"{language}.txt"))
 
 
 @lru_cache
 def _patterns(language: str) -> tuple[_Pattern, ...]:
     slots: dict[str, tuple[str, ...]] = {}
     patterns = []
-    for line in _lines(f"{language}_patterns.txt"):
+    for line in lines(f"{language}_patterns.txt"):
         if line.startswith("- "):
             pieces = re.split(r"<(\w+)>", line[2:])  # fixed text and names of slots in turn
             patterns.append(_Pattern(tuple(slots[piece] if i % 2 else (piece,) for i, piece in enumerate(pieces))))
@@ -84,5 +84,6 @@ def _patterns(language: str) -> tuple[_Pattern, ...]:
     return tuple(patterns)
 
 
-def _lines(name: str) -> list[str]:
+def lines(name: str) -> list[str]:
+    """The lines of a file in this folder that are not empty."""
     return [line for line in (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines() if line]
