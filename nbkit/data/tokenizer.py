@@ -27,7 +27,9 @@ from nbkit.data.added_tokens import BLANK, AddedTokens
 from nbkit.data.disk import DataError
 from nbkit.data.tokenizer_checks import SPECIALS, TokenizerError
 
-MODEL, VOCABULARY = "tokenizer.model", "vocabulary.json"
+# transformers would read a file named tokenizer.model without the list of ids, and give wrong ones in silence
+MODEL, VOCABULARY = "tokenizer_kobert.model", "vocabulary.json"
+FOR_TRANSFORMERS = {"tokenizer_class": "KoBERTTokenizer"}  # of hf_tokenizer; without it AutoTokenizer refuses
 
 
 class Encoding(NamedTuple):
@@ -59,12 +61,12 @@ class Tokenizer:
         self.model, self.pieces, self.added = model, list(pieces), tuple(added)
         self._processor = checks.processor_of(model)
         checks.check_pieces(self._processor, self.pieces, self.added)
-        self._index = {piece: i for i, piece in enumerate(self.pieces)}
+        self.index = {piece: i for i, piece in enumerate(self.pieces)}
         count = self._processor.GetPieceSize()
-        of_model = (self._index.get(self._processor.IdToPiece(i), self.unknown) for i in range(count))
+        of_model = (self.index.get(self._processor.IdToPiece(i), self.unknown) for i in range(count))
         self._table = np.fromiter(of_model, np.uint16, count)  # SentencePiece's id -> ours
         of_pieces = "".join(set(self.pieces[len(SPECIALS) :]) - set(self.added))
-        self._added = AddedTokens({token: self._index[token] for token in self.added}, of_pieces)
+        self._added = AddedTokens({token: self.index[token] for token in self.added}, of_pieces)
         checks.check_hangul(self._processor, self.pieces)
         checks.check_published(model, self.ids(checks.KNOWN[0]))
 
@@ -95,7 +97,7 @@ class Tokenizer:
         for token in new:
             if not isinstance(token, str) or not token.strip():
                 raise TokenizerError(f"wanted tokens of at least one letter to add, got {token!r}")
-        return Tokenizer(self.model, self.pieces + [t for t in new if t not in self._index], (*self.added, *new))
+        return Tokenizer(self.model, self.pieces + [t for t in new if t not in self.index], (*self.added, *new))
 
     # text to ids
 
@@ -162,11 +164,17 @@ class Tokenizer:
     # files
 
     def save(self, folder: str | Path) -> None:
-        """Write the two files that load() reads."""
+        """Write the two files that load() reads, and a third that tells transformers whose they are."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in self._files().items():
+        for name, content in self.files().items():
             (folder / name).write_bytes(content)
+        (folder / "tokenizer_config.json").write_text(json.dumps(FOR_TRANSFORMERS))
+
+    def files(self) -> dict[str, bytes]:
+        """Name and content of the two files that hold all of it."""
+        listed = {"idx_to_token": self.pieces, "added": self.added}
+        return {MODEL: self.model, VOCABULARY: json.dumps(listed, ensure_ascii=False).encode()}
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -186,7 +194,7 @@ class Tokenizer:
         """All of it, as it goes into checkpoints and exports: the same bytes for the same tokenizer."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in self._files().items():
+            for name, content in self.files().items():
                 archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         return buffer.getvalue()
 
@@ -202,10 +210,6 @@ class Tokenizer:
 
     def __reduce__(self):
         return Tokenizer.from_bytes, (self.to_bytes(),)
-
-    def _files(self) -> dict[str, bytes]:
-        listed = {"idx_to_token": self.pieces, "added": self.added}
-        return {MODEL: self.model, VOCABULARY: json.dumps(listed, ensure_ascii=False).encode()}
 
     @classmethod
     def _from_files(cls, model: bytes, vocabulary: bytes) -> Tokenizer:

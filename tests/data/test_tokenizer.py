@@ -284,7 +284,7 @@ def test_a_folder_that_holds_no_tokenizer(small, tmp_path):
         Tokenizer.load(tmp_path)
     assert str(tmp_path) in "".join(error.value.__notes__)
     (tmp_path / "vocab2.json").write_text("{}")
-    with pytest.raises(TokenizerError, match=r"tokenizer.model, vocab2.json, vocabulary.json"):
+    with pytest.raises(TokenizerError, match=r"tokenizer_kobert.model, vocab2.json, vocabulary.json"):
         Tokenizer.load(tmp_path)
 
 
