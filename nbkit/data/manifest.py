@@ -2,7 +2,7 @@
 
     manifest.names()                    what there is
     manifest.fetch("ljspeech")          bring it to this machine
-    manifest.open_dataset("ljspeech")   its rows
+    manifest.open_dataset("ljspeech")   its rows; those of texts: text_sets.open_text_set
 
 What is fetched lies in the cache, in data/<name>. A hash that nobody has published is written `unknown` in the
 manifest; the first fetch pins it in data_manifests/pins.json, and every later fetch, on any machine that has this file,
@@ -11,26 +11,20 @@ verifies against it.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from nbkit.base import workspace
 from nbkit.base.amounts import size
-from nbkit.base.record import write_json
-from nbkit.data import content, rows, schema, unpack
-from nbkit.data.disk import DataError, read_json
-from nbkit.data.download import Received, download, drive_id
+from nbkit.data import content, fetching, rows, schema
+from nbkit.data.disk import DataError
 from nbkit.data.meter import Meter
 from nbkit.data.rows import Utterance
-from nbkit.data.schema import UNKNOWN, Archive, Download, Manifest, ManifestError
-from nbkit.data.transfer import FILE
-from nbkit.data.unpack import MARK
+from nbkit.data.schema import Manifest, ManifestError
 
 __all__ = ["DataError", "Dataset", "Manifest", "ManifestError", "Utterance", "fetch", "load", "names", "open_dataset"]
 
@@ -67,22 +61,7 @@ def load(name: str) -> Manifest:
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names())}"
         raise ManifestError(f"wanted the name of a data set, got {name!r}; {hint} (`nbkit data add` makes a new one)")
-    found = schema.read(path)
-    pins = read_json(_pins_path())
-    pin = pins.get(name)
-    if pin and found.archive and found.archive.sha256 == UNKNOWN:
-        archive = dataclasses.replace(found.archive, size=pin["size"], sha256=pin["sha256"])
-        found = dataclasses.replace(found, archive=archive)
-    if found.downloads:
-        found = dataclasses.replace(found, downloads=tuple(_with_pin(name, part, pins) for part in found.downloads))
-    return found
-
-
-def _with_pin(name: str, part: Download, pins: dict) -> Download:
-    pin = pins.get(f"{name}/{part.path}")
-    if pin is None or part.sha256 != UNKNOWN:
-        return part
-    return dataclasses.replace(part, size=pin["size"], sha256=pin["sha256"])
+    return fetching.pinned(schema.read(path))
 
 
 def folder_of(manifest: Manifest) -> Path:
@@ -106,10 +85,7 @@ def is_here(manifest: Manifest) -> bool:
         return True
     if manifest.folder and (_has_folder(manifest) or not (manifest.sources or manifest.downloads)):
         return _has_folder(manifest)
-    mark = read_json(folder_of(manifest) / MARK)
-    if manifest.downloads:
-        return bool(mark) and all(part.sha256 in (UNKNOWN, mark.get(part.path)) for part in manifest.downloads)
-    return bool(mark) and manifest.archive is not None and manifest.archive.sha256 in (UNKNOWN, mark.get("sha256"))
+    return fetching.is_fetched(manifest, folder_of(manifest))
 
 
 def state(manifest: Manifest) -> str:
@@ -125,7 +101,7 @@ def state(manifest: Manifest) -> str:
         unset = schema.unset_variable(manifest.folder)
         return f"set {unset}" if unset else "folder missing"
     known = manifest.archive.size if manifest.archive else 0
-    part = _archive_path(manifest).with_name(_archive_path(manifest).name + ".part")
+    part = fetching.archive_path(manifest).with_name(fetching.archive_path(manifest).name + ".part")
     had = part.stat().st_size if part.exists() else 0
     if had:
         return f"{100 * had // known} % fetched" if known else f"{size(had)} fetched"
@@ -147,82 +123,16 @@ def fetch(name: str, source: str = "", count: int = 0) -> Path:
         if not folder.is_dir():
             raise absent(manifest)
         return folder
-    with _alone(name):  # a second process waits, and then finds the work done
+    with fetching.alone(name):  # a second process waits, and then finds the work done
         if manifest.synthetic:
             _make(manifest, folder, count)
         elif is_here(manifest):
             pass
         elif manifest.downloads:
-            _fetch_files(manifest, folder, source)
+            fetching.fetch_files(manifest, folder, source)
         else:
-            _fetch_archive(manifest, folder, source)
+            fetching.fetch_archive(manifest, folder, source)
     return folder
-
-
-@contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Only one process of this machine at a time; the others wait and say so."""
-    from filelock import FileLock, Timeout
-
-    path = workspace.cache() / "locks" / f"data-{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(str(path))
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        print(f"{name}: another process is bringing it; waiting for that", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _fetch_archive(manifest: Manifest, folder: Path, source: str) -> None:
-    archive = manifest.archive
-    if archive is None:
-        raise DataError(f"{manifest.name}: nothing to fetch")
-    path = _archive_path(manifest)
-    sources = [_address(text) for text in ([source] if source else manifest.sources)]
-    unpack.sweep(folder)
-    got = _download(manifest.name, sources, path, archive, manifest.name)
-    hashes = unpack.unpack(path, folder, archive, {"sha256": got.sha256, "size": got.size, "source": got.source})
-    content.remember(folder, hashes)
-    if archive.sha256 == UNKNOWN:
-        _pin(manifest.name, got)
-    path.unlink()
-
-
-def _fetch_files(manifest: Manifest, folder: Path, source: str) -> None:
-    """Bring the single files of a data set into its folder; what is there already is left as it is."""
-    if source:
-        files = ", ".join(part.path for part in manifest.downloads)
-        raise DataError(
-            f"{manifest.name} consists of single files, so --from cannot be used; put {files} into a folder, and name "
-            f"that folder as `folder` in {workspace.manifests() / (manifest.name + '.yaml')}"
-        )
-    mark = read_json(folder / MARK)
-    for part in manifest.downloads:
-        if mark.get(part.path) in (None, "") or mark[part.path] != part.sha256:
-            one = Archive(FILE, part.size, part.sha256)
-            title = f"{manifest.name}: {part.path}"
-            got = _download(f"{manifest.name}/{part.path}", [part.source], folder / part.path, one, title)
-            if part.sha256 == UNKNOWN:
-                _pin(f"{manifest.name}/{part.path}", got)
-            mark[part.path] = got.sha256
-            write_json(folder / MARK, mark)
-
-
-def _download(name: str, sources: list[str], path: Path, archive: Archive, title: str) -> Received:
-    try:
-        return download(sources, path, archive, title=title)
-    except DataError as error:
-        if name in read_json(_pins_path()) and "wanted sha256" in str(error):
-            error.add_note(
-                f"The hash was pinned at the first fetch, in {_pins_path()}; if the publisher changed the file for a "
-                "good reason, remove its entry there."
-            )
-        raise
 
 
 def _make(manifest: Manifest, folder: Path, count: int) -> None:
@@ -309,34 +219,3 @@ def absent(manifest: Manifest) -> DataError:
         f"{manifest.name} is not on this machine yet ({told}licence: {manifest.licence}); bring it with "
         f'`nbkit data fetch {manifest.name}`, in a notebook manifest.fetch("{manifest.name}")'
     )
-
-
-def _address(text: str) -> str:
-    identity = drive_id(text)
-    if identity:
-        return f"gdrive:{identity}"
-    return text if re.match(r"https?://", text) else str(schema.expand(text))
-
-
-def _archive_path(manifest: Manifest) -> Path:
-    kind = manifest.archive.kind if manifest.archive else ""
-    return workspace.cache() / "downloads" / f"{manifest.name}.{kind}"
-
-
-def _pins_path() -> Path:
-    return workspace.manifests() / "pins.json"
-
-
-def _pin(name: str, got: Received) -> None:
-    """Keep the hash of a first fetch for all later ones."""
-    try:
-        with _alone("pins.json"):
-            pins = read_json(_pins_path()) | {name: dataclasses.asdict(got)}
-            write_json(_pins_path(), dict(sorted(pins.items())))
-    except OSError as error:
-        print(
-            f"{name}: could not pin sha256 {got.sha256} in {_pins_path()} ({error.strerror}); write it into "
-            "the manifest to have later fetches verified"
-        )
-    else:
-        print(f"{name}: sha256 {got.sha256} pinned in {_pins_path()}")
