@@ -101,6 +101,10 @@ def check(name: str, front_end: str = "", spec: MelSpec | None = None) -> Report
     raises     DataError where the data set is not here
     """
     found = manifest.load(name)
+    if found.text:
+        raise manifest.ManifestError(
+            f"{name} is a set of texts, wanted one of recordings; check_text.check looks at it"
+        )
     if not manifest.is_here(found):
         raise manifest.absent(found)
     folder = manifest.fetch(name) if found.synthetic else manifest.folder_of(found)

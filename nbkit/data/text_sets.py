@@ -21,7 +21,7 @@ from nbkit.data.disk import DataError
 from nbkit.data.schema import Manifest, ManifestError, Text, Validation
 from nbkit.data.text_files import EMPTY, Read, TextRow
 
-__all__ = ["TextRow", "TextSet", "documents", "here", "open_text_set", "read_splits", "source_fingerprint"]
+__all__ = ["TextRow", "TextSet", "documents", "here", "load", "open_text_set", "read_splits", "source_fingerprint"]
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = {".txt": "txt", ".txt.gz": "txt.gz", ".jsonl": "jsonl"}  # of a folder of running text
@@ -56,7 +56,7 @@ def open_text_set(name: str, count: int = 0) -> TextSet:
     raises  ManifestError for an unknown name or one of recordings; DataError for a set that is not here, that is
             running text, or that has bad rows, naming them
     """
-    found, text = _load(name)
+    found, text = load(name)
     if text.kind == "running":
         raise DataError(
             f"{name} is running text without labels, scores or answers; to learn from it, give it as a corpus: "
@@ -135,7 +135,7 @@ def here(name: str) -> bool:
         data = workspace.real_data()
         return data is not None and (data / TOKENIZER).is_dir()
     try:
-        found, _ = _load(name)
+        found, _ = load(name)
     except ManifestError:
         return False
     return manifest.is_here(found)
@@ -186,7 +186,7 @@ def _running(source: str) -> tuple[list[Path], Text | None]:
             raise DataError(f"{path}: wanted text in files {', '.join(SUFFIXES)}, got none")
         return files, None
     try:
-        found, text = _load(str(source))
+        found, text = load(str(source))
     except ManifestError as error:
         if str(source) in manifest.names():
             raise
@@ -205,7 +205,7 @@ def _suffix(path: Path) -> str:
     return next((kind for end, kind in SUFFIXES.items() if path.name.lower().endswith(end)), "")
 
 
-def _load(name: str) -> tuple[Manifest, Text]:
+def load(name: str) -> tuple[Manifest, Text]:
     """The manifest of a set of texts. ManifestError for an unknown name, or one of recordings."""
     found = manifest.load(name)
     if found.text is None:

@@ -53,7 +53,7 @@ def add_parser(subparsers) -> None:
     action = actions.add_parser("check", help="name every bad row; exit status 1 where there is one")
     action.add_argument("name", metavar="NAME")
     action.add_argument(
-        "--front-end", default="", help="the one that training will use; by default that of the language"
+        "--front-end", default="", help="of recordings: the one that training will use; by default that of the language"
     )
     action.set_defaults(call=_told(_check))
 
@@ -95,7 +95,7 @@ def _told(action):
 def _list(_: argparse.Namespace) -> int:
     from nbkit.data import manifest
 
-    rows = [("NAME", "LANGUAGE", "HOURS", "ROWS", "LICENCE", "ON THIS MACHINE")]
+    rows = [("NAME", "KIND", "LANGUAGE", "HOURS", "ROWS", "LICENCE", "ON THIS MACHINE")]
     wrong = []
     for name in manifest.names():
         try:
@@ -105,7 +105,8 @@ def _list(_: argparse.Namespace) -> int:
             continue
         hours = f"{found.hours:.1f}" if found.hours else "-"
         count = "any" if found.synthetic else f"{found.rows:,}" if found.rows else "-"
-        rows.append((name, found.language, hours, count, found.licence, manifest.state(found)))
+        kind = found.text.kind if found.text else "speech"
+        rows.append((name, kind, found.language, hours, count, found.licence, manifest.state(found)))
     print(table(rows))
     for text in wrong:
         print(f"nbkit data: {text}", file=sys.stderr)
@@ -146,9 +147,9 @@ def _check(arguments: argparse.Namespace) -> int:
 def _report(name: str, front_end: str) -> bool:
     """Check and print; True where all rows are good."""
     from nbkit.base import workspace
-    from nbkit.data.check import check
+    from nbkit.data import check, check_text, manifest
 
-    report = check(name, front_end)
+    report = check_text.check(name) if manifest.load(name).text else check.check(name, front_end)
     print(table([(key, value) for key, value in report.summary()]))
     if report.good:
         print(f"\n{name}: all {report.rows:,} rows are good")

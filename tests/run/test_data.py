@@ -45,13 +45,18 @@ def test_list_names_every_data_set(capsys: pytest.CaptureFixture, monkeypatch: p
     monkeypatch.delenv("NBKIT_DATA", raising=False)
     assert main(["data", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["NAME", "LANGUAGE", "HOURS", "ROWS", "LICENCE", "ON", "THIS", "MACHINE"]
+    assert lines[0].split() == ["NAME", "KIND", "LANGUAGE", "HOURS", "ROWS", "LICENCE", "ON", "THIS", "MACHINE"]
     assert [line.split()[0] for line in lines[1:]] == manifest.names()
     told = {line.split()[0]: line for line in lines}
     assert told["ljspeech"].endswith("public domain           to fetch, 2.75 GB")
     assert "13,100" in told["ljspeech"]
     assert told["espeak_ko"].endswith("made on the spot")
     assert told["ljspeech_sample"].endswith("set NBKIT_DATA")
+    assert told["kss"].split()[1] == "speech"
+    assert told["nsmc"].split()[1:3] == ["labels", "ko"]
+    assert told["nsmc"].endswith("to fetch, 19.5 MB")
+    assert told["nsmc_raw"].endswith("set NBKIT_DATA")
+    assert told["made_answers"].endswith("made on the spot")
 
 
 def test_list_goes_on_past_a_wrong_manifest(home: Path, voice: Path, capsys: pytest.CaptureFixture):
