@@ -8,41 +8,53 @@ from collections.abc import Iterable
 
 from nbkit.base import seeds
 from nbkit.data.tokenizer import SPECIALS, Tokenizer, TokenizerError
+from nbkit.data.tokenizer_checks import processor_of, text_pieces
 
 
-def train(lines: Iterable[str], vocabulary: int = 8000, coverage: float = 0.9995, sample: int = 1_000_000) -> Tokenizer:
+def train(
+    lines: Iterable[str],
+    vocabulary: int = 8000,
+    coverage: float = 0.9995,
+    sample: int = 1_000_000,
+    at_most: bool = False,
+) -> Tokenizer:
     """A tokenizer learnt from lines of text. The same lines give the same one.
 
     vocabulary  pieces of the SentencePiece model; three are its controls and five specials take their place, so 8,000
                 make the 8,002 ids of KoBERT
     coverage    the share of all characters that shall be known
     sample      learn from so many lines; of more, a random choice is held in memory
+    at_most     where the text is too small for that many pieces, take as many as it gives
     raises      TokenizerError where the text is too small for that many pieces, or has more characters than these
     """
-    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
-
     chosen = _sample(lines, sample)
     if not chosen:
         raise TokenizerError("wanted lines of text to learn pieces from, got none that is not blank")
-    written = io.BytesIO()
     try:
-        SentencePieceTrainer.Train(
-            sentence_iterator=iter(chosen),
-            model_writer=written,
-            model_type="unigram",
-            vocab_size=vocabulary,
-            character_coverage=coverage,
-            normalization_rule_name="nmt_nfkc",
-            max_sentence_length=1 << 20,
-            minloglevel=3,
-        )
+        model = _model(chosen, vocabulary, coverage)
     except RuntimeError as error:
-        raise _too(str(error), vocabulary) from error
-    model = written.getvalue()
-    processor = SentencePieceProcessor(model_proto=model)
-    pieces = [processor.IdToPiece(i) for i in range(processor.GetPieceSize())]
-    kept = [piece for i, piece in enumerate(pieces) if not processor.IsControl(i) and not processor.IsUnknown(i)]
-    return Tokenizer(model, [*SPECIALS, *sorted(kept)])
+        most = _most(str(error))
+        if not (most and at_most):
+            raise _too(str(error), vocabulary) from error
+        model = _model(chosen, most, coverage)
+    return Tokenizer(model, [*SPECIALS, *sorted(text_pieces(processor_of(model)))])
+
+
+def _model(lines: list[str], vocabulary: int, coverage: float) -> bytes:
+    from sentencepiece import SentencePieceTrainer
+
+    written = io.BytesIO()
+    SentencePieceTrainer.Train(
+        sentence_iterator=iter(lines),
+        model_writer=written,
+        model_type="unigram",
+        vocab_size=vocabulary,
+        character_coverage=coverage,
+        normalization_rule_name="nmt_nfkc",
+        max_sentence_length=1 << 20,
+        minloglevel=3,
+    )
+    return written.getvalue()
 
 
 def _sample(lines: Iterable[str], count: int) -> list[str]:
@@ -57,11 +69,17 @@ def _sample(lines: Iterable[str], count: int) -> list[str]:
     return chosen
 
 
+def _most(said: str) -> int:
+    """How many pieces the text gives, where SentencePiece refuses because it is too small for more; else 0."""
+    found = re.search(r"<= (\d+)", said)
+    return int(found[1]) if found else 0
+
+
 def _too(said: str, vocabulary: int) -> TokenizerError:
     """SentencePiece's refusal in our words."""
-    if found := re.search(r"<= (\d+)", said):
+    if most := _most(said):
         return TokenizerError(
-            f"wanted {vocabulary:,} pieces, the text is too small for more than {int(found[1]):,}; "
+            f"wanted {vocabulary:,} pieces, the text is too small for more than {most:,}; "
             "take fewer pieces or more text"
         )
     if found := re.search(r"required_chars\. \d+ vs (\d+)", said):

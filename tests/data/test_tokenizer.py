@@ -382,6 +382,9 @@ def test_text_that_is_too_small_is_told():
     with pytest.raises(TokenizerError, match="none that is not blank"):
         tokenizer_training.train(["", " "])
     with pytest.raises(TokenizerError, match=r"wanted 8,000 pieces, the text is too small for more than \d+"):
-        tokenizer_training.train(LINES[:20], 8000)
+        tokenizer_training.train(LINES[:200], 8000)
+    fewer = tokenizer_training.train(LINES[:200], 8000, at_most=True)
+    assert 300 < fewer.vocabulary < 8000
+    assert tokenizer_training.train(LINES[:200], fewer.vocabulary - 2).fingerprint == fewer.fingerprint
     with pytest.raises(TokenizerError, match=r"wanted 20 pieces, the characters of the text alone are \d+"):
-        tokenizer_training.train(LINES, 20)
+        tokenizer_training.train(LINES, 20, at_most=True)
