@@ -1,7 +1,7 @@
 """Attention within sequences that lie one behind another, without padding.
 
-    attend = within(boundaries, device, ...)       once a forward, says how
-    joined = attend(query, key, value, dropout)    each layer; all [T, H, D]
+    attend = within(places, ...)         once a forward pass, says how
+    joined = attend(qkv, dropout)        in each layer: [T, 3, H, D] -> [T, H, D]
 
 Source: paper_notes/bert.md#attention
 """
@@ -10,93 +10,109 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import groupby
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nbkit.models.kobert.config import KoBERTConfig
+from nbkit.models.kobert.grouped import Groups
 
 try:  # torch 2.10 and later
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:
     varlen_attn = None
 
-Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+Attend = Callable[[Tensor, float], Tensor]
+ALIGNED = 8  # attention on a GPU is fastest where lengths are multiples of this
 
 
-def within(boundaries: Tensor, config_positions: int, dtype: torch.dtype, dropout: float) -> Attend:
+class Places(NamedTuple):
+    """Where the tokens of a row belong."""
+
+    boundaries: Tensor  # [B+1] where each sequence begins, then where the last one ends
+    sequence: Tensor  # [T] which sequence
+    position: Tensor  # [T] which of its tokens
+
+
+def places(boundaries: Tensor, tokens: int) -> Places:
+    """Of a row of so many tokens; the device is not waited for."""
+    row = torch.arange(tokens, device=boundaries.device)
+    sequence = torch.searchsorted(boundaries, row, right=True) - 1
+    return Places(boundaries, sequence, row - boundaries[sequence])
+
+
+def within(places: Places, config: KoBERTConfig, dtype: torch.dtype, dropout: float) -> Attend:
     """How the tokens of each sequence look at each other and at no other's.
 
-    boundaries  [B+1] where each sequence begins, then where the last one ends
-    dtype       of queries, keys and values
+    dtype    of queries, keys and values
+    dropout  of the weights, as it will be asked for
     """
-    if boundaries.device.type == "cuda":
-        if varlen_attn is not None and dtype in (torch.float16, torch.bfloat16) and dropout == 0 and _flash(boundaries):
-            return _varlen(boundaries, config_positions)
-        return _spread(boundaries)
+    if places.boundaries.device.type == "cuda":
+        half = dtype in (torch.float16, torch.bfloat16)
+        # FlashAttention over a row drops nothing, and wants a GPU of compute capability 8
+        if varlen_attn is not None and half and not dropout and _capability(places.boundaries.device) >= (8, 0):
+            return _varlen(places, config.positions)
+        return _spread(places)
     if torch.compiler.is_compiling():
-        return _masked(boundaries)
-    return _grouped(boundaries)
+        return _masked(places)
+    return Groups(places.boundaries, config.heads)
 
 
-def maps(query: Tensor, key: Tensor, boundaries: list[int]) -> list[Tensor]:
-    """Of each sequence how much its tokens look at each other, [H, L, L], from queries and keys [T, H, D]."""
+def maps(qkv: Tensor, edges: list[int]) -> list[Tensor]:
+    """Of each sequence how much its tokens look at each other, [H, L, L], from qkv [T, 3, H, D]."""
     found = []
-    for start, end in zip(boundaries, boundaries[1:]):
-        q, k = query[start:end].transpose(0, 1), key[start:end].transpose(0, 1)
-        found.append((q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])).softmax(-1))
+    for start, end in pairwise(edges):
+        query, key, _ = qkv[start:end].permute(1, 2, 0, 3)
+        found.append((query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])).softmax(-1))
     return found
 
 
-def _flash(boundaries: Tensor) -> bool:
-    return torch.cuda.get_device_capability(boundaries.device) >= (8, 0)
+def side_by_side(mask: Tensor) -> Attend:
+    """Of padded sequences, qkv [B, T, 3, H, D]; mask [B, 1, 1, T] or [B, 1, T, T] is true where one may look."""
 
-
-def _grouped(boundaries: Tensor) -> Attend:
-    """Neighbours of equal length side by side, as views: [n, L, H, D]."""
-    lengths = boundaries.diff().tolist()
-    groups = [(length, len(list(same))) for length, same in groupby(lengths)]
-    sizes = [length * count for length, count in groups]
-
-    def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-        parts = zip(groups, query.split(sizes), key.split(sizes), value.split(sizes))
-        joined = []
-        for (length, count), *qkv in parts:
-            q, k, v = (x.unflatten(0, (count, length)).transpose(1, 2) for x in qkv)
-            joined.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(0, 1))
-        return torch.cat(joined)
+    def attend(qkv: Tensor, dropout: float) -> Tensor:
+        query, key, value = (x.transpose(1, 2) for x in qkv.unbind(2))
+        joined = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        return joined.transpose(1, 2)
 
     return attend
 
 
-def _varlen(boundaries: Tensor, longest: int) -> Attend:
-    """FlashAttention over the row. The bound on the length costs nothing and asks the GPU nothing."""
-    starts = boundaries.to(torch.int32)
+def _capability(device: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(device)
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-        assert varlen_attn is not None and dropout == 0
-        return varlen_attn(query, key, value, starts, starts, longest, longest)  # type: ignore[return-value]
+
+def _varlen(places: Places, most: int) -> Attend:
+    """FlashAttention over the row. It is told the most tokens that there may be, so that nobody has to ask the GPU."""
+    starts = places.boundaries.to(torch.int32)
+
+    def attend(qkv: Tensor, dropout: float) -> Tensor:
+        assert varlen_attn is not None
+        return varlen_attn(*qkv.unbind(1), starts, starts, most, most)  # type: ignore[return-value]
 
     return attend
 
 
-def _spread(boundaries: Tensor) -> Attend:
-    """Side by side with padding, for attention alone."""
+def _spread(places: Places) -> Attend:
+    """Side by side with padding, for attention alone. Asks the GPU once, how long the longest is."""
+    boundaries, sequence, position = places
     lengths = boundaries.diff()
-    longest = int(lengths.max())
-    inside = torch.arange(longest, device=boundaries.device) < lengths[:, None]  # [B, longest]
-    total = int(boundaries[-1])
-    place = (boundaries[:-1, None] + torch.arange(longest, device=boundaries.device)).clamp(max=total - 1)
-    mask = inside[:, None, None]
+    longest = -(-int(lengths.max()) // ALIGNED) * ALIGNED
+    row = torch.arange(longest, device=boundaries.device)
+    into = (boundaries[:-1, None] + row).clamp(max=len(position) - 1)  # [B, longest]
+    back = sequence * longest + position  # [T]
+    padded = side_by_side((row < lengths[:, None])[:, None, None])
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-        q, k, v = (x[place].transpose(1, 2) for x in (query, key, value))
-        joined = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        return joined.transpose(1, 2)[inside]
+    def attend(qkv: Tensor, dropout: float) -> Tensor:
+        return padded(qkv[into], dropout).flatten(0, 1)[back]
 
     return attend
 
 
-def _masked(boundaries: Tensor) -> Attend:
-    """All tokens with all, what is not of the same sequence masked: one shape whatever the lengths, for compile."""
-    raise NotImplementedError
+def _masked(places: Places) -> Attend:
+    """All tokens with all, others' masked: more work, but one graph for torch.compile whatever the lengths."""
+    attend = side_by_side((places.sequence[:, None] == places.sequence)[None, None])
+    return lambda qkv, dropout: attend(qkv[None], dropout)[0]

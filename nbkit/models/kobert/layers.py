@@ -5,6 +5,8 @@ Source: paper_notes/bert.md
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,10 +47,11 @@ class SelfAttention(nn.Module):
         self.heads = c.heads
         self.query, self.key, self.value = (nn.Linear(c.hidden, c.hidden) for _ in range(3))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(..., C) -> three of (..., H, D)"""
-        query, key, value = (part(x).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
-        return query, key, value
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., 3, H, D), in one product"""
+        parts = self.query, self.key, self.value
+        weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+        return F.linear(x, weight, bias).unflatten(-1, (3, self.heads, -1))
 
 
 class Added(nn.Module):
@@ -92,15 +95,22 @@ class Layer(nn.Module):
 
     def __init__(self, c: KoBERTConfig):
         super().__init__()
-        self.attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
         self.attention = Attention(c)
         self.intermediate = Dense(c.hidden, c.filter)
         self.output = Added(c, c.filter)
 
-    def forward(self, x: Tensor, attend: Attend) -> Tensor:
-        """x (..., C) -> (..., C)"""
-        dropout = self.attention_dropout if self.training else 0.0
-        joined = attend(*self.attention.self(x), dropout)
+    def forward(
+        self, x: Tensor, attend: Attend, dropout: float, look: Callable[[Tensor], None] | None = None
+    ) -> Tensor:
+        """x (..., C) -> (..., C)
+
+        dropout  of the weights of attention
+        look     is shown queries, keys and values, (..., 3, H, D)
+        """
+        qkv = self.attention.self(x)
+        if look is not None:
+            look(qkv)
+        joined = attend(qkv, dropout)
         x = self.attention.output(joined.flatten(-2), x)
         return self.output(F.gelu(self.intermediate(x)), x)
 
@@ -108,6 +118,7 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, c: KoBERTConfig):
         super().__init__()
+        self.dropout = c.dropout if c.attention_dropout is None else c.attention_dropout  # of attention weights
         self.layer = nn.ModuleList(Layer(c) for _ in range(c.layers))
 
 

@@ -9,7 +9,6 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nbkit.models.kobert import attention
@@ -67,16 +66,15 @@ class KoBERT(nn.Module):
         masked  [M] places in the row whose pieces are to be guessed
         """
         tokens, boundaries = batch.tokens, batch.boundaries
-        starts, lengths = boundaries[:-1], boundaries.diff()
-        positions = torch.arange(len(tokens), device=tokens.device)
-        positions = positions - starts.repeat_interleave(lengths, output_size=len(tokens))
-        x = self.bert.embeddings(tokens, batch.types, positions)
-        dropout = self.bert.encoder.layer[0].attention_dropout if self.training else 0.0
-        attend = attention.within(boundaries, self.config.positions, _computed_in(x), dropout)
+        self._check(boundaries)
+        places = attention.places(boundaries, len(tokens))
+        x = self.bert.embeddings(tokens, batch.types, places.position)
+        dropout = self.bert.encoder.dropout if self.training else 0.0
+        attend = attention.within(places, self.config, _computed_in(x), dropout)
         edges = boundaries.tolist() if attentions else []
-        maps = (lambda query, key: attention.maps(query, key, edges)) if attentions else None
+        maps = (lambda qkv: attention.maps(qkv, edges)) if attentions else None
         x, seen, states = self._layers(x, attend, maps, hidden_states)
-        return self._output(x, x[starts], None if masked is None else x[masked], seen, states)
+        return self._output(x, x[boundaries[:-1]], None if masked is None else x[masked], seen, states)
 
     def padded(
         self,
@@ -103,18 +101,13 @@ class KoBERT(nn.Module):
         """tokens, types [B, T], inside [B, T] false where padded -> hidden [B, T, C], attentions, hidden states"""
         mask = inside[:, None, None]
 
-        def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-            q, k, v = (x.transpose(1, 2) for x in (query, key, value))
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout).transpose(1, 2)
-
-        def maps(query: Tensor, key: Tensor) -> Tensor:
-            q, k = query.transpose(1, 2), key.transpose(1, 2)
-            scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+        def maps(qkv: Tensor) -> Tensor:
+            query, key, _ = qkv.permute(2, 0, 3, 1, 4)
+            scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
             return scores.masked_fill(~mask, -math.inf).softmax(-1)
 
-        positions = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.bert.embeddings(tokens, types, positions)
-        return self._layers(x, attend, maps if attentions else None, hidden_states)
+        x = self.bert.embeddings(tokens, types, torch.arange(tokens.shape[1], device=tokens.device))
+        return self._layers(x, attention.side_by_side(mask), maps if attentions else None, hidden_states)
 
     def freeze_unused(self, *, next_sentence: bool, masked: bool = True, pooled: bool | None = None) -> None:
         """Say which outputs are learnt from; what feeds no other gets requires_grad False.
@@ -125,15 +118,23 @@ class KoBERT(nn.Module):
         self.bert.pooler.requires_grad_(next_sentence if pooled is None else pooled or next_sentence)
         self.cls.predictions.requires_grad_(masked)
 
+    def _check(self, boundaries: Tensor) -> None:
+        """ValueError for sequences that are too long or empty; on a GPU the kernels find those."""
+        if boundaries.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        lengths = boundaries.diff()
+        if not len(lengths) or lengths.min() < 1 or lengths.max() > self.config.positions:
+            got = f"lengths of {int(lengths.min())} to {int(lengths.max())}" if len(lengths) else "no sequence"
+            raise ValueError(f"wanted sequences of 1 to {self.config.positions} tokens, got {got}; lower max_length")
+
     def _layers(
         self, x: Tensor, attend: Attend, maps: Any, hidden_states: bool
     ) -> tuple[Tensor, tuple | None, tuple | None]:
         seen, states = [], [x]
+        dropout = self.bert.encoder.dropout if self.training else 0.0
+        look = None if maps is None else lambda qkv: seen.append(maps(qkv))
         for layer in self.bert.encoder.layer:
-            if maps is not None:
-                query, key, _ = layer.attention.self(x)
-                seen.append(maps(query, key))
-            x = layer(x, attend)
+            x = layer(x, attend, dropout, look)
             states.append(x)
         return x, tuple(seen) if maps is not None else None, tuple(states) if hidden_states else None
 
