@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 TASKS = {
     "glow_tts": ("nbkit.tasks.glow_tts", "GlowTTSTask", "GlowTTSTrain"),
+    "kobert_pretrain": ("nbkit.tasks.kobert_pretrain", "KoBERTPretrainTask", "KoBERTPretrain"),
+    "kobert_classify": ("nbkit.tasks.kobert_classify", "KoBERTClassifyTask", "KoBERTClassify"),
+    "kobert_regress": ("nbkit.tasks.kobert_regress", "KoBERTRegressTask", "KoBERTRegress"),
+    "kobert_search": ("nbkit.tasks.kobert_search", "KoBERTSearchTask", "KoBERTSearch"),
     "sine": ("nbkit.tasks.drive_resume", "SineTask", "SineTrain"),
 }
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torch import nn
@@ -11,10 +15,10 @@ from nbkit.base import record, workspace
 from nbkit.data import corpus, text_sets, tokenizer_training
 from nbkit.data import tokenizer as tokenizers
 from nbkit.data.corpus import Corpus
+from nbkit.data.meter import Meter
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models import kobert
 from nbkit.train.store import MANIFEST, CheckpointStore, load
-from nbkit.views.progress import Display
 
 PRETRAINING = "kobert_pretrain"
 
@@ -26,37 +30,37 @@ def running_text(name: str) -> str:
     return "nsmc_raw" if text_sets.here("nsmc_raw") else "made_documents"
 
 
-def open_tokenizer(name: str, source: str, vocabulary: int) -> Tokenizer:
-    """The published tokenizer ("kobert"), one learnt from `source` ("new"), or one in a folder.
+def open_tokenizer(name: str, lines: Callable[[], Iterable[str]], fingerprint: str, vocabulary: int) -> Tokenizer:
+    """The published tokenizer ("kobert"), one learnt from `lines` ("new"), or one in a folder.
 
-    "auto" takes the published one where it lies on this machine. A new one is kept in the cache.
+    "auto" takes the published one where it lies on this machine. A new one is kept in the cache, by the fingerprint of
+    the text that it was learnt from.
     raises  DataError where the published one is not here, TokenizerError for a folder without a tokenizer
     """
     if name == "kobert" or (name == "auto" and text_sets.here("kobert_tokenizer")):
         return tokenizers.kobert()
     if name not in ("auto", "new"):
         return Tokenizer.load(name)
-    folder = workspace.cache() / "tokenizers" / f"{text_sets.source_fingerprint(source)}-{vocabulary}"
+    folder = workspace.cache() / "tokenizers" / f"{fingerprint}-{vocabulary}"
     if not folder.is_dir():
-        lines = (line for document in text_sets.documents(source) for line in document)
-        tokenizer_training.train(lines, vocabulary).save(folder)
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        tokenizer_training.train(lines(), vocabulary).save(partial)
+        with contextlib.suppress(OSError):  # another process was first
+            partial.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
     return Tokenizer.load(folder)
+
+
+def of_text(name: str, source: str, vocabulary: int) -> Tokenizer:
+    """open_tokenizer() with running text as what a new one is learnt from."""
+    lines = lambda: (line for document in text_sets.documents(source) for line in document)  # noqa: E731
+    return open_tokenizer(name, lines, text_sets.source_fingerprint(source), vocabulary)
 
 
 def tokenised(source: str, tokenizer: Tokenizer) -> Corpus:
     """The corpus of a text in tokens, with a display where cutting it up takes time."""
-    display: Display | None = None
-
-    def progress(done: int) -> None:
-        nonlocal display
-        display = display or Display(f"tokens of {Path(source).name}", done)
-        display.update({"step": done})
-
-    try:
-        return corpus.for_source(source, tokenizer, processes=min(4, os.cpu_count() or 1))
-    finally:
-        if display is not None:
-            display.close()
+    with Meter(f"{Path(source).name}: into tokens", 0, "lines") as meter:
+        return corpus.for_source(source, tokenizer, processes=min(4, os.cpu_count() or 1), progress=meter.to)
 
 
 def newest_run() -> str:
@@ -85,8 +89,18 @@ def open_encoder(source: str | os.PathLike) -> kobert.Loaded:
         raise FileNotFoundError(
             f"wanted a run with a checkpoint, an export or a file of weights, got {source}; runs: {known}"
         )
-    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
+    prefix = "model.encoder." if "reader" in checkpoint.about else "model."  # of a task on KoBERT, or of KoBERT alone
+    weights = {k.removeprefix(prefix): v for k, v in checkpoint.weights.items() if k.startswith(prefix)}
     return kobert.from_parts(weights, checkpoint.about)
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """Sixteen hexadecimal digits that change with any weight."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def decayed(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -10,7 +10,7 @@ import numpy as np
 from nbkit.base.record import Record
 from nbkit.data import audio
 from nbkit.train.task import Picture
-from nbkit.views import alignment, signal, style
+from nbkit.views import alignment, blanks, signal, style
 
 
 def keep(run: Record, step: int, pictures: list[Picture]) -> bytes | None:
@@ -34,7 +34,7 @@ def keep(run: Record, step: int, pictures: list[Picture]) -> bytes | None:
 
 def draw(picture: Picture, path: Path) -> bytes:
     """Draw a picture by the view that its kind names, into a PNG file."""
-    views = {"alignment": alignment.plot, "spectrogram": signal.spectrogram}
+    views = {"alignment": alignment.plot, "spectrogram": signal.spectrogram, "blanks": blanks.plot}
     png = style.png(views[picture.kind](**picture.arrays))
     path.write_bytes(png)
     return png

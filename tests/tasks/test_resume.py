@@ -18,16 +18,34 @@ PROGRAM = Path(__file__).with_name("program.py")
 pytestmark = pytest.mark.slow
 
 
-def fit(folder, *, launch=(), code=0, environment=None, **values):
+TASKS = {
+    "glow_tts": {"utterances": 12, "batch_size": 4},
+    "kobert_pretrain": {
+        "corpus": "made_documents",
+        "tokenizer": "new",
+        "vocabulary": 600,
+        "size": "tiny",
+        "batch_size": 48,
+        "schedule_steps": 100,
+        "warmup_steps": 10,
+        "context": "document",
+        "next_sentence": "true",
+        "ramp_steps": 20,
+    },
+}
+TWO_PROCESSES = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+def fit(folder, task="glow_tts", *, launch=(), code=0, environment=None, **values):
     """Train in a process of its own; returns its record."""
-    values = {"utterances": 12, "batch_size": 4, "evaluate_every": 10, "save_every": 5} | values
+    values = TASKS[task] | {"evaluate_every": 10, "save_every": 5} | values
     words = [word for name, value in values.items() for word in ("-p", name, str(value))]
     settings = {
         "NBKIT_OUTPUTS": str(folder),
         "PYTHONPATH": str(Path(nbkit.__file__).parents[1]),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, *launch, str(PROGRAM), *words]
+    command = [sys.executable, *launch, str(PROGRAM), task, *words]
     done = subprocess.run(command, env=os.environ | settings | (environment or {}), capture_output=True, text=True)
     assert done.returncode == code, done.stderr[-2000:]
     return Record.read(next((folder / "runs").iterdir()))
@@ -52,6 +70,18 @@ def last(run):
     return tensors(checkpoint.weights) | tensors(checkpoint.state)
 
 
+def assert_same_run(found, wanted):
+    assert found.name == wanted.name
+    assert logged(found) == logged(wanted)
+    assert [row["step"] for row in found.rows("train")] == list(range(1, 41))
+    one, other = last(wanted), last(found)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        same = torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
+        assert same, name
+    assert len(json.loads((found.folder / "environment.json").read_text())) == 2
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
@@ -62,23 +92,23 @@ def whole(tmp_path_factory):
 def test_killed_and_resumed_is_the_uncut_run(whole, tmp_path, workers):
     cut = fit(tmp_path, stop_at=40, code=-signal.SIGKILL, environment={"KILL_AT": "18"})
     assert cut.rows("train")[-1]["step"] == 17
-    resumed = fit(tmp_path, stop_at=40, workers=workers)
-    assert resumed.name == whole.name
-    assert logged(resumed) == logged(whole)
-    assert [row["step"] for row in resumed.rows("train")] == list(range(1, 41))
-    wanted, found = last(whole), last(resumed)
-    assert wanted.keys() == found.keys()
-    for name, value in wanted.items():
-        same = torch.equal(value, found[name]) if isinstance(value, torch.Tensor) else value == found[name]
-        assert same, name
-    assert len(json.loads((resumed.folder / "environment.json").read_text())) == 2
+    assert_same_run(fit(tmp_path, stop_at=40, workers=workers), whole)
+
+
+@pytest.mark.parametrize(("launch", "code"), [((), -signal.SIGKILL), (TWO_PROCESSES, 1)], ids=["one", "two"])
+def test_pretraining_killed_in_an_epoch_and_resumed_is_the_uncut_run(tmp_path, launch, code):
+    """With one process, and with two, of which the first is killed."""
+    wanted = fit(tmp_path / "whole", "kobert_pretrain", stop_at=40, launch=launch)
+    how = {"launch": launch, "stop_at": 40}
+    cut = fit(tmp_path / "cut", "kobert_pretrain", code=code, environment={"KILL_AT": "18"}, **how)
+    assert cut.rows("train")[-1]["step"] == 17
+    assert_same_run(fit(tmp_path / "cut", "kobert_pretrain", **how), wanted)
 
 
 def test_two_processes_agree_with_one(tmp_path):
     without_dropout = {"DROPOUT": "0"}
     one = fit(tmp_path / "one", stop_at=20, environment=without_dropout)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    two = fit(tmp_path / "two", stop_at=20, environment=without_dropout, launch=launch)
+    two = fit(tmp_path / "two", stop_at=20, environment=without_dropout, launch=TWO_PROCESSES)
     session = json.loads((two.folder / "environment.json").read_text())[-1]
     assert session["processes"] == 2
     for split in ("train", "validation"):

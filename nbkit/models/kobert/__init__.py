@@ -2,18 +2,27 @@
 
 from nbkit.models.kobert.config import SIZES, KoBERTConfig, flop_per_token, sized
 from nbkit.models.kobert.files import Loaded, describe, from_parts, load, save_export
+from nbkit.models.kobert.heads import Embedder, Scorer
 from nbkit.models.kobert.model import KoBERT, KoBERTOutput
+from nbkit.models.kobert.reader import Reader, describe_reader, encode, open_reader, reader_from_parts
 
 __all__ = [
     "SIZES",
+    "Embedder",
     "KoBERT",
     "KoBERTConfig",
     "KoBERTOutput",
     "Loaded",
+    "Reader",
+    "Scorer",
     "describe",
+    "describe_reader",
+    "encode",
     "flop_per_token",
     "from_parts",
     "load",
+    "open_reader",
+    "reader_from_parts",
     "save_export",
     "sized",
 ]

@@ -11,30 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nbkit.models.kobert.model import KoBERT
+from nbkit.models.kobert.model import INIT, KoBERT
 
 
-class _OnKoBERT(nn.Module):
-    def __init__(self, encoder: KoBERT):
-        super().__init__()
-        self.encoder = encoder
-        encoder.freeze_unused(next_sentence=False)
-        shared = encoder.bert.embeddings.word_embeddings.weight
-        for parameter in encoder.cls.parameters():
-            if parameter is not shared:
-                parameter.requires_grad_(False)
-
-
-class Scorer(_OnKoBERT):
+class Scorer(nn.Module):
     """One linear layer on the pooled [CLS]: a number for each label, or one number alone."""
 
     def __init__(self, encoder: KoBERT, outputs: int):
-        super().__init__(encoder)
-        for parameter in encoder.bert.pooler.parameters():
-            parameter.requires_grad_(True)
+        super().__init__()
+        encoder.freeze_unused(next_sentence=False, masked=False, pooled=True)
+        self.encoder = encoder
         self.dropout = nn.Dropout(encoder.config.dropout)
         self.output = nn.Linear(encoder.config.hidden, outputs)
-        nn.init.normal_(self.output.weight, std=0.02)
+        nn.init.normal_(self.output.weight, std=INIT)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, batch: Any) -> Tensor:
@@ -42,13 +31,13 @@ class Scorer(_OnKoBERT):
         return self.output(self.dropout(self.encoder(batch).pooled))
 
 
-class Embedder(_OnKoBERT):
+class Embedder(nn.Module):
     """The mean of all hidden states of a text, on the unit sphere: near is alike."""
 
     def __init__(self, encoder: KoBERT):
-        super().__init__(encoder)
-        for parameter in encoder.bert.pooler.parameters():
-            parameter.requires_grad_(False)
+        super().__init__()
+        encoder.freeze_unused(next_sentence=False, masked=False, pooled=False)
+        self.encoder = encoder
 
     def forward(self, batch: Any) -> Tensor:
         """Unit vectors of a batch with tokens, types, boundaries. [B, C]"""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nbkit.data import packing
 from nbkit.data.tokenizer import Tokenizer
+from nbkit.models.kobert.config import KoBERTConfig
 from nbkit.models.kobert.files import describe, from_parts
 from nbkit.models.kobert.heads import Embedder, Scorer
 
@@ -74,10 +75,8 @@ class Reader:
 
     def about(self) -> dict[str, Any]:
         """What a file of it says of itself, as JSON."""
-        kind = "scores" if isinstance(self.model, Scorer) else "embedding"
         outputs = self.model.output.out_features if isinstance(self.model, Scorer) else 0
-        told = {"kind": kind, "outputs": outputs, "labels": list(self.labels), "max_length": self.max_length}
-        return {**describe(self.model.encoder.config, self.tokenizer), "reader": told}
+        return describe_reader(self.model.encoder.config, self.tokenizer, outputs, self.labels, self.max_length)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write network, tokenizer and labels into one .safetensors file."""
@@ -89,6 +88,14 @@ class Reader:
         partial = path.with_name(path.name + ".part")
         save_file(weights, partial, {"nbkit": json.dumps(self.about())})
         os.replace(partial, path)
+
+
+def describe_reader(
+    config: KoBERTConfig, tokenizer: Tokenizer, outputs: int, labels: Sequence[str] = (), max_length: int = 128
+) -> dict[str, Any]:
+    """What a checkpoint or an export says of a reader; outputs is 0 for an Embedder."""
+    told = {"outputs": outputs, "labels": list(labels), "max_length": max_length}
+    return {**describe(config, tokenizer), "reader": told}
 
 
 def encode(
@@ -118,7 +125,7 @@ def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Read
     encoder = from_parts({k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}, about)
     if encoder.tokenizer is None:
         raise ValueError("wanted a reader with its tokenizer, got one without; export it again")
-    model = Scorer(encoder.model, told["outputs"]) if told["kind"] == "scores" else Embedder(encoder.model)
+    model = Scorer(encoder.model, told["outputs"]) if told["outputs"] else Embedder(encoder.model)
     model.load_state_dict(weights)
     return Reader(model.eval(), encoder.tokenizer, tuple(told["labels"]), told["max_length"])
 
