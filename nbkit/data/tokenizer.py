@@ -15,7 +15,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ class Tokenizer:
         self._table = np.fromiter(of_model, np.uint16, count)  # SentencePiece's id -> ours
         of_pieces = "".join(set(self.pieces[len(SPECIALS) :]) - set(self.added))
         self._added = AddedTokens({token: self.index[token] for token in self.added}, of_pieces)
-        checks.check_hangul(self._processor, self.pieces)
+        checks.check_hangul(partial(self._processor.Encode, out_type=str), self.index)
         checks.check_published(model, self.ids(checks.KNOWN[0]))
 
     @property

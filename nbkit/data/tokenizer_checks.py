@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,16 +58,20 @@ def check_pieces(processor: SentencePieceProcessor, pieces: Sequence[str], added
         raise TokenizerError(f"wanted at most 65,536 pieces, which two bytes can number, got {len(pieces):,}")
 
 
-def check_hangul(processor: SentencePieceProcessor, pieces: Sequence[str]) -> None:
+def lost_syllables(cut: Callable[[str], list[str]], known: Container[str]) -> list[str]:
+    """Which of COMMON do not come through whole: they are letters, bytes or unknown behind `cut`, text to pieces."""
+    read = "".join(piece for piece in cut(" ".join(COMMON)) if piece in known)
+    return [syllable for syllable in COMMON if syllable not in read]
+
+
+def check_hangul(cut: Callable[[str], list[str]], known: Container[str]) -> None:
     """Refuse what turns Hangul into letters or into nothing: a model would train on it without a complaint."""
-    known = set(pieces)
-    read = "".join(piece for piece in processor.Encode(" ".join(COMMON), out_type=str) if piece in known)
-    lost = [syllable for syllable in COMMON if syllable not in read]
+    lost = lost_syllables(cut, known)
     if len(lost) > len(COMMON) // 2:
         raise TokenizerError(
             f"this tokenizer splits Hangul, or does not know it: of {len(COMMON)} common syllables {len(lost)} are "
-            f"lost, {COMMON[0]!r} becomes {processor.Encode(COMMON[0], out_type=str)}; it wants a model that was "
-            "trained on Korean text with the normaliser nmt_nfkc"
+            f"lost, {COMMON[0]!r} becomes {cut(COMMON[0])}; it wants a model that was trained on Korean text with the "
+            "normaliser nmt_nfkc"
         )
 
 
