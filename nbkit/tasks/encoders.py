@@ -34,7 +34,7 @@ def open_tokenizer(name: str, lines: Callable[[], Iterable[str]], fingerprint: s
     """The published tokenizer ("kobert"), one learnt from `lines` ("new"), or one in a folder.
 
     "auto" takes the published one where it lies on this machine. A new one is kept in the cache, by the fingerprint of
-    the text that it was learnt from.
+    the text that it was learnt from; a text that is too small gives fewer pieces.
     raises  DataError where the published one is not here, TokenizerError for a folder without a tokenizer
     """
     if name == "kobert" or (name == "auto" and text_sets.here("kobert_tokenizer")):
@@ -44,7 +44,7 @@ def open_tokenizer(name: str, lines: Callable[[], Iterable[str]], fingerprint: s
     folder = workspace.cache() / "tokenizers" / f"{fingerprint}-{vocabulary}"
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        tokenizer_training.train(lines(), vocabulary).save(partial)
+        tokenizer_training.train(lines(), vocabulary, at_most=True).save(partial)
         with contextlib.suppress(OSError):  # another process was first
             partial.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
