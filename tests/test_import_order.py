@@ -122,7 +122,8 @@ def test_the_command_line_starts_light():
 def test_every_package_that_is_imported_is_declared():
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["gpu"]]
+    optional = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *optional["gpu"], *optional["hf"], *optional["onnx"]]
     declared = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
     providers = metadata.packages_distributions()
     lacking = set()

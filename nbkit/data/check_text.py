@@ -81,7 +81,7 @@ def _check_rows(found: Manifest, kind: str) -> TextReport:
     told += _contents(kind, every)
     if every:
         told.append(("characters", _spread([len(row.text) + len(row.pair) for row in every])))
-    told.append(("twice", _twice(splits)))
+    told.append(("twice", _twice(splits, kind == "answers")))
     same_id = sum(n - 1 for n in collections.Counter(row.id for row in every).values())
     if same_id:
         told.append(("ids", f"{same_id:,} rows have the id of another row"))
@@ -101,12 +101,16 @@ def _contents(kind: str, rows: Sequence[TextRow]) -> list[tuple[str, str]]:
     return []
 
 
-def _twice(splits: dict[str, list[TextRow]]) -> str:
-    """How many texts (pairs, where there are) stand in train again, or in train and in another split."""
-    train = {(row.text, row.pair) for row in splits["train"]}
+def _twice(splits: dict[str, list[TextRow]], questions: bool) -> str:
+    """How many texts (pairs, where there are; of answers the questions) stand in train again, or in two splits."""
+
+    def keys(split: str) -> list[tuple[str, str]]:
+        return [(row.text, "" if questions else row.pair) for row in splits[split]]
+
+    train = set(keys("train"))
     told = [f"{len(splits['train']) - len(train):,} of train in train"]
     for split in SPLITS[1:]:
-        again = sum((row.text, row.pair) in train for row in splits[split])
+        again = sum(key in train for key in keys(split))
         share = f" ({100 * again / len(splits[split]):.2f} %)" if again else ""
         told.append(f"{again:,} of {split} in train{share}")
     return ", ".join(told)

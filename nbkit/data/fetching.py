@@ -53,6 +53,18 @@ def _arrived(part: Download, mark: dict) -> bool:
     return part.path in mark and part.sha256 in (UNKNOWN, mark[part.path])
 
 
+def whole_size(manifest: Manifest) -> int:
+    """The bytes of all that is fetched, 0 where some of it is not known."""
+    sizes = [part.size for part in manifest.downloads] or [manifest.archive.size if manifest.archive else 0]
+    return sum(sizes) if all(sizes) else 0
+
+
+def arrived_size(manifest: Manifest, folder: Path) -> int:
+    """The bytes that an earlier, unfinished fetch into `folder` has left."""
+    wanted = [folder / part.path for part in manifest.downloads] or [archive_path(manifest)]
+    return sum(file.stat().st_size for path in wanted for file in (path, Path(f"{path}.part")) if file.is_file())
+
+
 @contextlib.contextmanager
 def alone(name: str) -> Iterator[None]:
     """Only one process of this machine at a time; the others wait and say so."""

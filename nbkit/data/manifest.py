@@ -94,15 +94,10 @@ def state(manifest: Manifest) -> str:
         return "made on the spot"
     if is_here(manifest):
         return "here"
-    if manifest.downloads:
-        known = sum(part.size for part in manifest.downloads)
-        return f"to fetch, {size(known)}" if all(part.size for part in manifest.downloads) else "to fetch"
-    if manifest.folder and not manifest.sources:
+    if manifest.folder and not (manifest.sources or manifest.downloads):
         unset = schema.unset_variable(manifest.folder)
         return f"set {unset}" if unset else "folder missing"
-    known = manifest.archive.size if manifest.archive else 0
-    part = fetching.archive_path(manifest).with_name(fetching.archive_path(manifest).name + ".part")
-    had = part.stat().st_size if part.exists() else 0
+    known, had = fetching.whole_size(manifest), fetching.arrived_size(manifest, folder_of(manifest))
     if had:
         return f"{100 * had // known} % fetched" if known else f"{size(had)} fetched"
     return f"to fetch, {size(known)}" if known else "to fetch"
@@ -213,7 +208,7 @@ def absent(manifest: Manifest) -> DataError:
             f"{manifest.name}: wanted its {what} in {where}, got no such folder; put them there, or change "
             f"`folder` in {workspace.manifests() / (manifest.name + '.yaml')}"
         )
-    known = manifest.archive.size if manifest.archive else sum(part.size for part in manifest.downloads)
+    known = fetching.whole_size(manifest)
     told = f"{size(known)}, " if known else ""
     return DataError(
         f"{manifest.name} is not on this machine yet ({told}licence: {manifest.licence}); bring it with "

@@ -85,7 +85,9 @@ class Synthetic:
 class Download:
     """One file to fetch that is no archive."""
 
-    path: str = _told("where it lies in the folder of the data set, such as ratings_train.txt", pattern=r"[^/.][^:]*")
+    path: str = _told(
+        "where it lies in the folder of the data set, such as ratings_train.txt", pattern=r"(?!.*\.\.)[^/.][^:]*"
+    )
     source: str = _told("its address, http:// or https://", pattern=r"https?://.+")
     size: int = _told("its number of bytes, or leave it out", low=1, default=0)
     sha256: str = _told(f"64 hexadecimal digits, or {UNKNOWN}", pattern=f"[0-9a-f]{{64}}|{UNKNOWN}", default=UNKNOWN)

@@ -247,7 +247,7 @@ def _lines(path: Path, encoding: str, packed: bool) -> Iterator[str]:
         raise DataError(f"{path}: unknown encoding {encoding!r}; Korean files are utf-8 or cp949") from None
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: not {encoding} after line {number} ({error.reason}); save it again as UTF-8"
+            f"{path}: not {encoding.removesuffix('-sig')} after line {number} ({error.reason}); save it again as UTF-8"
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged after line {number} ({error}); fetch it again") from None
