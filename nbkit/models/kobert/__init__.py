@@ -1,9 +1,10 @@
 """KoBERT. Source: paper_notes/kobert.md"""
 
 from nbkit.models.kobert.config import SIZES, KoBERTConfig, flop_per_token, sized
-from nbkit.models.kobert.files import Loaded, describe, from_parts, load, save_export
+from nbkit.models.kobert.files import Loaded, describe, from_parts, load, save_export, save_folder
 from nbkit.models.kobert.heads import Embedder, Scorer
 from nbkit.models.kobert.model import KoBERT, KoBERTOutput
+from nbkit.models.kobert.onnx import export_onnx
 from nbkit.models.kobert.reader import Reader, describe_reader, encode, open_reader, reader_from_parts
 
 __all__ = [
@@ -18,11 +19,13 @@ __all__ = [
     "describe",
     "describe_reader",
     "encode",
+    "export_onnx",
     "flop_per_token",
     "from_parts",
     "load",
     "open_reader",
     "reader_from_parts",
     "save_export",
+    "save_folder",
     "sized",
 ]
