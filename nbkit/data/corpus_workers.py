@@ -33,9 +33,10 @@ class Workers:
         self.tokenizer, self.work = tokenizer, work
         self._processes: list[subprocess.Popen[bytes]] = []
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
-        started = pickle.dumps((work, tokenizer))
-        for _ in range(processes if processes > 1 else 0):
-            self._processes.append(process := _start(started))
+        if processes > 1:
+            first = pickle.dumps((work, tokenizer))
+            self._processes = [_start(first) for _ in range(processes)]
+        for process in self._processes:
             self._idle.put(process)
 
     def __call__(self, *arguments: Any) -> None:

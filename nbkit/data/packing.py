@@ -115,11 +115,7 @@ class _Reader:
         return MaskedBatch(tokens, packed.types, packed.boundaries, hidden, packed.tokens[hidden], labels)
 
     def _hidden(self, packed: Packed, of_sequence: np.ndarray, of_token: np.ndarray) -> np.ndarray:
-        """Places of the pieces to hide, rising.
-
-        A unit is a piece, or an eojeol. Of a sequence units are taken, in random order, until mask_rate of its pieces
-        is reached; the one that goes beyond is taken with the chance that makes this the mean. The first is always
-        taken, so very short sequences have more than their share.
+        """Places of the pieces to hide, rising: whole units, which are pieces or eojeols.
 
         of_sequence  [B] random numbers, one for each sequence
         of_token     [T] random numbers; those of the first pieces of the units give the order
@@ -127,23 +123,16 @@ class _Reader:
         places = np.flatnonzero(packed.tokens >= len(SPECIALS))
         if not len(places):
             return places
-        count = len(packed.boundaries) - 1
-        sequence = np.repeat(np.arange(count), np.diff(packed.boundaries))[places]
+        sequence = np.repeat(np.arange(len(of_sequence)), np.diff(packed.boundaries))[places]
         first = np.arange(len(places))
         if self.whole_word:
             first = np.flatnonzero(np.diff(self._words(packed.tokens)[places], prepend=-1))
-        sizes = np.diff(first, append=len(places))
-        pieces, units = np.bincount(sequence, minlength=count), np.bincount(sequence[first], minlength=count)
         # one sort for all sequences: the number of the sequence in the high bits, the random number below
-        order = np.argsort(
-            (sequence[first] << 40) + (of_token[places[first]] * 2.0**40).astype(np.int64), kind="stable"
-        )
-        size = sizes[order]
-        left = np.repeat(self.mask_rate * pieces + np.cumsum(pieces) - pieces, units) - (np.cumsum(size) - size)
-        taken = left > np.repeat(of_sequence, units) * size
-        taken[(np.cumsum(units) - units)[units > 0]] = True
+        key = (sequence[first] << 40) + (of_token[places[first]] * 2.0**40).astype(np.int64)
+        order = np.argsort(key, kind="stable")
+        sizes = np.diff(first, append=len(places))
         chosen = np.zeros(len(first), bool)
-        chosen[order[taken]] = True
+        chosen[order] = _take(sizes[order], sequence[first], self.mask_rate, of_sequence)
         return places[np.repeat(chosen, sizes)]
 
     def _words(self, tokens: np.ndarray) -> np.ndarray:
@@ -259,6 +248,34 @@ def _assemble(corpus: Corpus, tokenizer: Tokenizer, spans: Spans) -> Packed:
     if texts == 2:
         types[_ranges(at[1::2], lengths[1::2] + 1)] = 1
     return Packed(tokens, types, boundaries)
+
+
+def _take(sizes: np.ndarray, sequence: np.ndarray, rate: float, draw: np.ndarray) -> np.ndarray:
+    """[U] bool: which units are hidden, so that the mean over all draws is `rate` of a sequence's pieces.
+
+    Units are taken as they come until that is reached; the one that goes beyond is taken with the chance that makes
+    this the mean. At least one is taken: where the first alone goes beyond, the first that does not stands in for it
+    with the other chance. Where even the smallest does, that one is taken, and the share is larger.
+
+    sizes     [U] pieces of a unit, in random order within its sequence
+    sequence  [U] the sequence of a unit, rising
+    draw      [B] a random number for each sequence
+    """
+    heads = np.flatnonzero(np.diff(sequence, prepend=-1))
+    units = np.diff(heads, append=len(sizes))
+    draw = draw[sequence[heads]]
+    wanted = rate * np.add.reduceat(sizes, heads)
+    before = np.cumsum(sizes) - sizes
+    taken = np.repeat(wanted + before[heads], units) - before > np.repeat(draw, units) * sizes
+    limit = np.maximum(wanted, np.minimum.reduceat(sizes, heads))
+    fitting = np.flatnonzero(sizes <= np.repeat(limit, units))
+    stand_in = fitting[np.searchsorted(fitting, heads)]
+    beyond = sizes[heads] > wanted
+    chance = (wanted - sizes[stand_in]) / np.maximum(sizes[heads] - sizes[stand_in], 1)
+    replaced = beyond & (draw >= chance)
+    taken[heads] = ~replaced
+    taken[stand_in[replaced]] = True
+    return taken
 
 
 def _replaced(tokens: np.ndarray, hidden: np.ndarray, draw: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:

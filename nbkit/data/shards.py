@@ -54,7 +54,7 @@ class Tokens:
 
     def ranges(self, begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """The tokens begins[i] to begins[i] + lengths[i] of all i, one behind another: uint16 [sum of lengths]."""
-        where = np.searchsorted(self._begins, begins, side="right") - 1
+        where = np.searchsorted(self._begins[1:-1], begins, side="right")
         found = [np.zeros(0, self.dtype)]
         for begin, length, shard in zip(begins.tolist(), lengths.tolist(), where.tolist()):
             at = begin - self._begins[shard]
