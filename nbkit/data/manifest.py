@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nbkit.base import workspace
 from nbkit.base.amounts import size
-from nbkit.data import content, fetching, rows, schema
+from nbkit.data import content, fetching, film_reviews, rows, schema
 from nbkit.data.disk import DataError
 from nbkit.data.meter import Meter
 from nbkit.data.rows import Utterance
@@ -85,7 +85,15 @@ def is_here(manifest: Manifest) -> bool:
         return True
     if manifest.folder and (_has_folder(manifest) or not (manifest.sources or manifest.downloads)):
         return _has_folder(manifest)
-    return fetching.is_fetched(manifest, folder_of(manifest))
+    return fetching.is_fetched(manifest, folder_of(manifest)) and _is_built(manifest)
+
+
+def _is_built(manifest: Manifest) -> bool:
+    """Whether the files that are made of an archive, where there are such, have been made."""
+    text = manifest.text
+    if text is None or not text.build or text.files is None:
+        return True
+    return all((folder_of(manifest) / text.inside / name).is_file() for name in text.files.train)
 
 
 def state(manifest: Manifest) -> str:
@@ -126,7 +134,10 @@ def fetch(name: str, source: str = "", count: int = 0) -> Path:
         elif manifest.downloads:
             fetching.fetch_files(manifest, folder, source)
         else:
-            fetching.fetch_archive(manifest, folder, source)
+            if not fetching.is_fetched(manifest, folder):
+                fetching.fetch_archive(manifest, folder, source)
+            if manifest.text and manifest.text.build:
+                film_reviews.build(folder / manifest.text.inside)
     return folder
 
 

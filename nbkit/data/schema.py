@@ -26,6 +26,7 @@ COLUMNS = ("id", "path", "text", "speaker", "-")
 TEXT_KINDS = ("labels", "scores", "answers", "running")
 FORMATS = ("tsv", "csv", "jsonl", "json", "conllu", "txt", "txt.gz", "parquet")
 TABLES, RUNNING = ("tsv", "csv", "jsonl", "json"), ("txt", "txt.gz", "jsonl", "conllu", "parquet")
+BUILDS = ("film_reviews",)
 MADE = ("documents", "reviews", "pairs", "scores", "answers")
 UNKNOWN = "unknown"
 
@@ -128,6 +129,9 @@ class Text:
         "the encoding of the files, such as utf-8 (with or without its mark) or cp949", default="utf-8"
     )
     inside: str = _told("the folder in the archive that holds the files", default="")
+    build: str = _told(
+        "how files are made of the archive, one of " + ", ".join(BUILDS), pattern="|".join(BUILDS), default=""
+    )
     test_percent: float = _told("the percentage of train rows to test on, below 100", low=0.001, default=0.0)
     made: str = _told("one of " + ", ".join(MADE), pattern="|".join(MADE), default="")
 
@@ -289,6 +293,8 @@ def _check_text(manifest: Manifest, text: Text, refuse: Callable[[str], typing.N
     origins = [name for name in ("sources", "downloads", "folder") if getattr(manifest, name)]
     if bool(text.made) == bool(origins):
         refuse("wanted one of 'sources', 'downloads' and 'folder', or 'text.made' without any of them")
+    if text.build and not manifest.sources:
+        refuse("field 'text.build': wanted with an archive in 'sources'; add it, or remove the field")
     if text.test_percent >= 100:
         refuse("field 'text.test_percent': wanted a percentage below 100")
     if text.made:

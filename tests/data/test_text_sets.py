@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import json
 import math
+import shutil
 import sys
 import tracemalloc
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from nbkit.base import workspace
-from nbkit.data import check, check_text, manifest, schema, text_files
+from nbkit.data import check, check_text, fetching, manifest, schema, text_files
 from nbkit.data.disk import DataError, hash_of
 from nbkit.data.schema import ManifestError
 from nbkit.data.text_sets import documents, here, open_text_set, source_fingerprint
@@ -83,6 +84,7 @@ LABELS = {
         ({"colums": {}}, {}, "unknown field 'text.colums'; did you mean 'text.columns'?"),
         ({"kind": "scores"}, {}, "wanted field 'text.columns.pair' for scores in tsv"),
         ({"kind": "running", "format": "parquet", "columns": None}, {}, "wanted field 'text.columns.text' for running"),
+        ({"build": "film_reviews"}, {}, "field 'text.build': wanted with an archive in 'sources'"),
         ({"test_percent": 100}, {}, "field 'text.test_percent': wanted a percentage below 100"),
         ({"made": "poems"}, {}, "field 'text.made': wanted one of documents, reviews"),
         ({"made": "reviews"}, {}, "wanted one of 'sources', 'downloads' and 'folder', or 'text.made' without any"),
@@ -479,8 +481,6 @@ def test_a_folder_is_taken_before_what_could_be_fetched(mine: Mine):
 
 
 def test_an_archive_may_hold_the_files_in_a_folder(home: Path, tmp_path: Path):
-    import shutil
-
     inside = tmp_path / "published" / "repo-main"
     inside.mkdir(parents=True)
     lines = "\n".join(f"{n}\t글\t0" for n in range(20))
@@ -497,6 +497,30 @@ def test_an_archive_may_hold_the_files_in_a_folder(home: Path, tmp_path: Path):
     manifest.fetch("mine")
     assert here("mine")
     assert len(open_text_set("mine").splits["test"]) == 20
+
+
+def test_reviews_are_built_of_their_archive_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("NBKIT_DATA", raising=False)
+    described = manifest.load("nsmc_raw")
+    assert manifest.state(described) == "to fetch"
+    repository = tmp_path / "published" / (described.text.inside if described.text else "")
+    (repository / "raw").mkdir(parents=True)
+    (repository / "ratings_test.txt").write_text("id\tdocument\tlabel\n7\t같은  글\t1\n8\t\t0\n", encoding="utf-8")
+    films = {"10": ["하나\n둘", "", "같은 글"], "9": ["셋"], "100": ["하나 둘", "넷", "다섯"], "5": ["셋"]}
+    for number, (film, texts) in enumerate(films.items()):
+        reviews = [{"review": text, "review_id": f"{number}-{n}"} for n, text in enumerate(texts)]
+        (repository / "raw" / f"{film}.json").write_text(json.dumps(reviews), encoding="utf-8")
+    (repository / "raw" / "6.json").write_text(json.dumps([{"review": "고친 글", "review_id": "7"}]), encoding="utf-8")
+    archive = shutil.make_archive(str(tmp_path / "x"), "zip", tmp_path / "published")
+    monkeypatch.setattr(fetching, "_pin", lambda *_: None)
+    with monkeypatch.context() as cut:
+        cut.setattr("nbkit.data.film_reviews.build", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            manifest.fetch("nsmc_raw", archive)
+    assert not here("nsmc_raw")
+    manifest.fetch("nsmc_raw", "nowhere, for it has arrived")
+    assert here("nsmc_raw")
+    assert list(documents("nsmc_raw")) == [["하나 둘"], ["넷", "다섯"], ["셋"]]
 
 
 def test_a_web_page_is_no_data(tmp_path: Path):

@@ -55,7 +55,7 @@ def test_list_names_every_data_set(capsys: pytest.CaptureFixture, monkeypatch: p
     assert told["kss"].split()[1] == "speech"
     assert told["nsmc"].split()[1:3] == ["labels", "ko"]
     assert told["nsmc"].endswith("to fetch, 19.5 MB")
-    assert told["nsmc_raw"].endswith("set NBKIT_DATA")
+    assert told["nsmc_raw"].endswith("to fetch")
     assert told["made_answers"].endswith("made on the spot")
 
 
