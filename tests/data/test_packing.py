@@ -200,6 +200,19 @@ def test_each_place_is_as_likely_to_be_hidden(text, tokenizer):
     assert times[known] / 2000 == pytest.approx(0.15, abs=0.035)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "wanted"), [([1, 3, 3, 3], 1.5), ([1, 1, 2, 8, 4, 4], 3.0), ([3, 3], 3.0), ([1, 2], 1.0), ([2] * 30, 9.0)]
+)
+def test_the_rate_is_kept_by_units_of_any_size(sizes, wanted):
+    """Fifteen pieces in a hundred where a unit is small enough for that, else one of the smallest."""
+    draw, repeats = np.random.default_rng(0), 20_000
+    mixed = draw.permuted(np.tile(sizes, (repeats, 1)), axis=1).ravel()
+    sequence = np.repeat(np.arange(repeats), len(sizes))
+    taken = packing._take(mixed, sequence, 0.15, draw.random(repeats))
+    assert np.bincount(sequence[taken], minlength=repeats).min() >= 1
+    assert mixed[taken].sum() / repeats == pytest.approx(wanted, abs=0.05)
+
+
 def test_whole_eojeols_are_hidden(text, tokenizer):
     for context in ("line", "document"):
         batches = MaskedBatches(text, tokenizer, batch_size=200, whole_word=True, context=context)
@@ -296,9 +309,35 @@ def test_next_sentence_tells_the_truth(text, tokenizer, context):
         homes = [of_line[next(line for line in begins if part[: len(line)] == line)] for part in (first, second)]
         assert (homes[0] == homes[1]) == (label == 0)
         seen.add(int(label))
+        end, at = text.document_starts[homes[1] + 1], next(i for i, x in enumerate(lines) if second[: len(x)] == x)
+        assert second in [sum(lines[at:stop], ()) for stop in range(at + 1, end + 1)], (
+            "goes over the end of its document"
+        )
     assert seen == {0, 1}
     labels = np.concatenate([batches[n].next_sentence for n in range(40)])
     assert labels.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_does_not_follow_is_any_line_of_another_document(text, tokenizer):
+    found = MaskedBatches(text, tokenizer, batch_size=8, next_sentence=True).sequences
+    document = found._document
+    for line in (0, 5, len(document) // 2, len(document) - 1):
+        others = np.flatnonzero(document != document[line])
+        draws = (np.arange(len(others)) + 0.5) / len(others)
+        assert np.array_equal(found._elsewhere(np.full(len(draws), line), draws), others)
+
+
+def test_pairs_take_every_line_of_a_document_that_has_two(text, tokenizer):
+    found = MaskedBatches(
+        text, tokenizer, batch_size=8, next_sentence=True, context="document", max_length=48
+    ).sequences
+    read = np.zeros(len(found._used), bool)
+    for first, end in zip(found._first, found._end):
+        assert end - first >= 2
+        read[first:end] = True
+    alone = found._segment_end - found._segment == 1
+    assert alone.any()
+    assert np.array_equal(read, ~alone)
 
 
 def test_pairs_that_are_too_long_are_cut_as_the_tokenizer_does(text, tokenizer):
