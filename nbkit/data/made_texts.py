@@ -24,6 +24,7 @@ LEAST, MOST = 3, 8  # lines of a story
 REVIEWS, PAIRS, SCORES = 4000, 4000, 4000
 # how much a difference in each part of a sentence takes from the score of a pair; together 5
 PARTS = {"when": 0.5, "who": 1.0, "place": 1.0, "object": 1.25, "verb": 1.25}
+NAMED = 0.6  # share of the answers that call a place as the question does
 FINAL = ("했다.", "하네요.", "합니다.", "해요.", "하더라고요.")
 ENDINGS = ("다.", "어요.", "습니다.", "대요.")
 Words = dict[str, tuple[str, ...]]
@@ -134,7 +135,8 @@ def _answers() -> Iterator[TextRow]:
         for topic in [name[2:] for name in words if name.startswith("Q ")]:
             draw = seeds.generator(0, "made answers", called, topic)
             values = {name: _one(choices, draw) for name, choices in words.items() if name.isalpha()}
-            answer = texts.fit_particles(words[f"A {topic}"][0].format(**values, Y=meant))
+            named = called if draw.random() < NAMED else meant  # as in life, some answers share words with the question
+            answer = texts.fit_particles(words[f"A {topic}"][0].format(**values, Y=named))
             for n, asked in enumerate(words[f"Q {topic}"], 1):
                 question = texts.fit_particles(asked.format(X=called))
                 yield TextRow(f"answers-{called}-{topic}-{n}", question, answer)

@@ -7,6 +7,7 @@ python -m nbkit.tasks.kobert_bench processes --most 2
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -32,7 +33,7 @@ SIZES = (4000, 8000, 16_000, 32_000)
 
 def main(words: list[str] | None = None) -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("vocabularies", "processes", "worker"))
     parser.add_argument("--corpus", default="auto")
     parser.add_argument("--size", default="small", choices=tuple(kobert.SIZES))
@@ -64,8 +65,8 @@ def vocabularies(given: argparse.Namespace) -> None:
         unknown = float(np.mean(np.asarray(task.corpus.tokens[:5_000_000]) == task.tokenizer.unknown))
         bits = bits_per_character(task, result)
         print(
-            f"{pieces:6,}  {per_line:11.1f}  {100 * unknown:9.2f}  {steps:5}  {tokens / seconds:8,.0f}  {seconds:7.0f}  "
-            f"{bits:18.3f}  {fine_tuned(run.name, given):16.4f}",
+            f"{pieces:6,}  {per_line:11.1f}  {100 * unknown:9.2f}  {steps:5}  {tokens / seconds:8,.0f}  "
+            f"{seconds:7.0f}  {bits:18.3f}  {fine_tuned(run.name, given):16.4f}",
             flush=True,
         )
 
@@ -102,7 +103,8 @@ def fine_tuned(run: str, given: argparse.Namespace) -> float:
     task = KoBERTClassifyTask(config)
     with task.record() as record:
         result = fit(task, config, task.store(record), record)
-    return float(task.test(result.modules).value("accuracy"))
+    found = task.answers(result.modules, task.texts.splits["test"])
+    return float((found == task.truth("test")).mean())
 
 
 def processes(given: argparse.Namespace) -> None:
@@ -148,7 +150,7 @@ def worker(given: argparse.Namespace) -> None:
         torch.manual_seed(seeds.key(0, "step", n))
         accelerate.wait_for_everyone()
         began = time.perf_counter()
-        with accelerate.no_sync(model) if not together else _nothing():
+        with accelerate.no_sync(model) if not together else contextlib.nullcontext():
             loss = next(task.losses({"model": model}, batch, n))[1]["mlm"]
             accelerate.backward(loss / len(batch.targets))
         optimizer.step()
@@ -168,12 +170,6 @@ def worker(given: argparse.Namespace) -> None:
         rate = float(gathered[0]) / given.steps / whole
         share = max(0.0, 1 - alone / whole) if accelerate.num_processes > 1 else 0.0
         print(json.dumps({"tokens_per_second": rate, "communication": share}))
-
-
-def _nothing():
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 if __name__ == "__main__":

@@ -146,7 +146,8 @@ class KoBERTSearchTask(FineTuneTask):
             others = draw.permutation(most) if most < 10 * count else draw.integers(0, most, 4 * count + 8)
             wrong = [a for a in dict.fromkeys([*hard.tolist(), *others.tolist()]) if a not in right][:count]
             pairs += [(question.text, self.answers.answers[a]) for a in (question.answer, *wrong)]
-        encoded = kobert.encode(self.tokenizer, *map(list, zip(*pairs)), self.config.max_length)
+        texts, answers = zip(*pairs)
+        encoded = kobert.encode(self.tokenizer, texts, answers, self.config.max_length)
         packed, places = _by_length(encoded)
         return Paired(*packed, places.reshape(len(chosen), -1))
 
