@@ -58,12 +58,12 @@ SMOKE = {
     "tokenizer": "new",
     "vocabulary": 200,
     "batch_size": 32,
-    "stop_at": 40,
-    "schedule_steps": 40,
-    "warmup_steps": 5,
-    "learning_rate": 2e-3,
-    "evaluate_every": 20,
-    "save_every": 20,
+    "stop_at": 200,
+    "schedule_steps": 200,
+    "warmup_steps": 20,
+    "learning_rate": 3e-3,
+    "evaluate_every": 100,
+    "save_every": 50,
 }
 BASE = {"batch_size": 128, "learning_rate": 5e-5, "warmup_steps": 235, "evaluate_every": 500, "save_every": 250}
 

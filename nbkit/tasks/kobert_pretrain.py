@@ -8,6 +8,7 @@ Source: paper_notes/bert.md
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,11 +73,12 @@ class KoBERTPretrain(Training):
             "tokenizer": "new",
             "vocabulary": 600,
             "batch_size": 32,
-            "stop_at": 60,
-            "schedule_steps": 60,
-            "warmup_steps": 10,
-            "evaluate_every": 30,
-            "save_every": 20,
+            "learning_rate": 5e-3,
+            "stop_at": 200,
+            "schedule_steps": 200,
+            "warmup_steps": 20,
+            "evaluate_every": 100,
+            "save_every": 50,
         },
         "cpu": {"precision": "bf16", "evaluate_every": 500, "save_every": 250},
         "colab": {
@@ -109,6 +111,11 @@ class KoBERTPretrain(Training):
             "workers": 4,
         },
     }
+
+
+def ramped(whole: int, steps: int, n: int) -> int:
+    """Sequences of batch n: the ramp of so many steps, then the whole. No method, since loading processes take it."""
+    return whole if n >= steps else max(1, math.ceil(whole * (RAMP_FROM + (1 - RAMP_FROM) * n / steps)))
 
 
 class KoBERTPretrainTask:
@@ -189,14 +196,11 @@ class KoBERTPretrainTask:
         adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
         return {"adam": Optimization(adam, self.rate, clip_norm=1.0)}
 
-    def batch_size(self, n: int) -> int:
-        """Sequences of batch n: the ramp, then the whole."""
-        whole, ramp = self.config.batch_size, self.config.ramp_steps
-        return whole if n >= ramp else max(1, math.ceil(whole * (RAMP_FROM + (1 - RAMP_FROM) * n / ramp)))
-
     def batches(self, split: str, part: int, parts: int) -> Any:
         if split == "train":
-            size = self.batch_size if self.config.ramp_steps else self.config.batch_size
+            size = self.config.batch_size
+            if self.config.ramp_steps:
+                size = functools.partial(ramped, size, self.config.ramp_steps)
             return packing.MaskedBatches(
                 self.corpus, self.tokenizer, batch_size=size, part=part, parts=parts, **self._reading
             )

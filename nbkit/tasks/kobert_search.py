@@ -50,7 +50,7 @@ class KoBERTSearch(FineTune):
     schedule_steps: int = param(1000, "The learning rate has fallen to 0 here.", unit="steps", low=2)
 
     PRESETS: ClassVar = {
-        "smoke": {"dataset": "made_answers", "init_from": "none", **SMOKE, "vocabulary": 300},
+        "smoke": {"dataset": "made_answers", "init_from": "none", **SMOKE, "vocabulary": 300, "negatives": 3},
         "colab": {"dataset": "songys_chatbot", "stop_at": 800, "schedule_steps": 800, "workers": 2, **BASE},
     }
 
