@@ -14,6 +14,8 @@ import json
 import os
 import pickle
 import re
+import struct
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,16 @@ from nbkit.models.kobert.model import TIED, KoBERT
 FORMAT = "nbkit.kobert.1"
 KINDS = "an export, a folder of transformers, or weights of PyTorch, safetensors or MXNet"
 WEIGHTS = "model.safetensors", "pytorch_model.bin"  # of transformers, the first is taken
-_DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError)
+_DAMAGED = (
+    pickle.UnpicklingError,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
 _THEIRS = {  # our fields in a config.json of transformers
     "vocabulary": "vocab_size",
     "hidden": "hidden_size",
@@ -157,10 +168,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     if start.startswith(mxnet.MAGIC):
         arrays = mxnet.read(path).items()
         return {mxnet.our_name(name): torch.tensor(array) for name, array in arrays}, None
-    if start.startswith((b"PK\x03\x04", b"\x80\x02")):  # what torch writes today, and before 1.6
-        return _read_torch(path), None
     if start[8:9] == b"{":
         return _read_safetensors(path)
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # what torch writes today, and before 1.6
+        return _read_torch(path), None
     text = start.lstrip().lower()
     if text.startswith(b"<"):
         got, remedy = "a web page", "the download went wrong, fetch it again"
@@ -193,11 +204,13 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         if not any(name.endswith("data.pkl") for name in names):
             raise ValueError(f"wanted {KINDS}, {path} is an archive of {', '.join(names[:8])}; unpack it first")
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an unusual protocol; whether it can be read is seen below
+            kept = torch.load(path, map_location="cpu", weights_only=True)
     except (*_DAMAGED, OSError) as error:
-        if refused := re.search(r"Unsupported \S+.*?(?= was not|$)", str(error), re.MULTILINE):
+        if refused := re.search(r"(?i)unsupported (global.*?|class.*?)(?= was | whose |$)", str(error), re.MULTILINE):
             raise ValueError(
-                f"wanted tensors alone, {path} holds more ({refused[0]}), and opening that could run code of whoever "
+                f"wanted tensors alone, {path} holds more ({refused[1]}), and opening that could run code of whoever "
                 "made it; ask them for the state dict alone"
             ) from error
         raise ValueError(f"wanted a state dict of torch, {path} cannot be read; copy or download it again") from error
