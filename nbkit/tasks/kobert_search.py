@@ -195,43 +195,51 @@ def read_together(reader: Reader, answers: Answers, questions: Sequence[str], ca
     return reader.scores(texts, pairs)[:, 0].reshape(candidates.shape)
 
 
-def reranked(first: Ranked, reader: Reader, answers: Answers, top: int, split: str = "test") -> Ranked:
-    """The `top` best of a ranking in the order of a cross-encoder; the others stay behind them as they were."""
+def reranked(
+    first: Ranked, temperature: float, reader: Reader, answers: Answers, top: int, split: str = "test"
+) -> Ranked:
+    """The `top` best of a bi-encoder's ranking in the order that both give; the others stay behind them as they were.
+
+    Both learnt to give logits among answers: the bi-encoder its cosines over `temperature`, the cross-encoder what it
+    says of a pair. Their sum is the product of what they believe.
+    """
     began = time.monotonic()
     candidates, questions = answers.candidates(split), [question.text for question in answers.questions[split]]
     best = np.argsort(-first.scores, axis=1, kind="stable")[:, :top]
     read = read_together(reader, answers, questions, np.take_along_axis(candidates, best, axis=1))
-    scores = first.scores.astype(np.float64)
-    lift = scores.max(1, keepdims=True) - read.min(1, keepdims=True) + 1.0  # above all that was not read
-    np.put_along_axis(scores, best, read + lift, axis=1)
+    scores = first.scores.astype(np.float64) / temperature
+    both = np.take_along_axis(scores, best, axis=1) + read
+    lift = scores.max(1, keepdims=True) - both.min(1, keepdims=True) + 1.0  # above all that was not read
+    np.put_along_axis(scores, best, both + lift, axis=1)
     return Ranked(f"{first.system}, then cross-encoder", scores, first.seconds + time.monotonic() - began)
 
 
 class Desk:
     """Ask once, and see what each system answers."""
 
-    def __init__(self, answers: Answers, bi: Reader, cross: Reader, rerank: int):
-        self.answers, self.cross, self.rerank = answers, cross, rerank
+    def __init__(self, answers: Answers, bi: Reader, cross: Reader, config: KoBERTSearch):
+        self.answers, self.cross, self.config = answers, cross, config
         searches = {"BM25": Bm25Search, "bi-encoder": partial(EmbeddingSearch, bi)}
         self._lookups = {name: Lookup(search, answers, True) for name, search in searches.items()}
 
     def ask(self, question: str, count: int = 5) -> dict[str, list[tuple[str, float]]]:
-        """The best answers of BM25, of the bi-encoder, and of the cross-encoder among the bi-encoder's best.
+        """The best answers of BM25, of the bi-encoder, and of both encoders among the bi-encoder's best, see reranked().
 
         returns  system -> (answer, score), best first; answers of no score at all are left out
         raises   ValueError for a question of nothing but blanks
         """
         if not question.strip():
             raise ValueError("wanted a question, got only blanks; type one")
-        found, best = {}, np.zeros(0, np.int64)
+        found, best, scores = {}, np.zeros(0, np.int64), np.zeros(0)
         for name, lookup in self._lookups.items():
             (scores,) = lookup.rows([question])
             best = np.argsort(-scores, kind="stable")
             found[name] = [(self.answers.answers[i], float(scores[i])) for i in best[:count] if scores[i] > 0]
-        chosen = best[None, : self.rerank]  # of the bi-encoder, the last one
-        read = read_together(self.cross, self.answers, [question], chosen)[0]
-        order = np.argsort(-read, kind="stable")[:count]
-        found["cross-encoder"] = [(self.answers.answers[chosen[0, i]], float(read[i])) for i in order]
+        chosen = best[: self.config.rerank]  # of the bi-encoder, the last one
+        read = read_together(self.cross, self.answers, [question], chosen[None])[0]
+        both = read + scores[chosen] / self.config.temperature
+        order = np.argsort(-both, kind="stable")[:count]
+        found["then cross-encoder"] = [(self.answers.answers[chosen[i]], float(both[i])) for i in order]
         return found
 
 

@@ -270,17 +270,18 @@ def test_search_ranks_and_answers(bi, pretrained):
 
     cross_task = KoBERTSearchTask(dataclasses.replace(bi.config, ranker="cross", stop_at=5))
     cross = cross_task.reader(train(cross_task)[0].modules)
-    again = kobert_search.reranked(found[0], cross, answers, top=10)
+    again = kobert_search.reranked(found[0], bi.config.temperature, cross, answers, top=10)
     assert ((found[0].ranks <= 10) == (again.ranks <= 10)).all()
     beyond = found[0].ranks > 10
     np.testing.assert_array_equal(again.ranks[beyond], found[0].ranks[beyond])
     read = kobert_search.read_together(cross, answers, [answers.questions["test"][0].text], candidates[:1])
     best = np.argsort(-found[0].scores[0])[:10]
-    assert np.argsort(-again.scores[0])[0] == best[read[0, best].argmax()]
+    both = read[0, best] + found[0].scores[0, best] / bi.config.temperature
+    assert np.argsort(-again.scores[0])[0] == best[both.argmax()]
 
-    desk = kobert_search.Desk(answers, placed, cross, rerank=10)
+    desk = kobert_search.Desk(answers, placed, cross, bi.config)
     told = desk.ask(answers.questions["test"][0].text, 3)
-    assert set(told) == {"BM25", "bi-encoder", "cross-encoder"}
+    assert set(told) == {"BM25", "bi-encoder", "then cross-encoder"}
     for pairs in told.values():
         scores = [score for _, score in pairs]
         assert len(pairs) == 3
