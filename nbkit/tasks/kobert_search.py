@@ -223,7 +223,7 @@ class Desk:
         self._lookups = {name: Lookup(search, answers, True) for name, search in searches.items()}
 
     def ask(self, question: str, count: int = 5) -> dict[str, list[tuple[str, float]]]:
-        """The best answers of BM25, of the bi-encoder, and of both encoders among the bi-encoder's best, see reranked().
+        """The best answers of BM25, of the bi-encoder, and of both among its best, see reranked().
 
         returns  system -> (answer, score), best first; answers of no score at all are left out
         raises   ValueError for a question of nothing but blanks
