@@ -185,6 +185,21 @@ def test_other_ways_to_attend_agree(way):
     close(getattr(attention, way)(places)(qkv, 0.0), attention.Groups(batch.boundaries, 4)(qkv, 0.0))
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_gpu_agrees(dropout):
+    """Without dropout of weights through FlashAttention where the GPU has it, with it side by side."""
+    model, batch = model_of(config(hidden=64, layers=2, dropout=0.0, attention_dropout=dropout)), batch_of(LENGTHS)
+    wanted = model(batch).hidden
+    model.cuda()
+    there = Batch(*(x.cuda() for x in batch))
+    close(model(there).hidden.cpu(), wanted, 1e-4)
+    with torch.autocast("cuda", torch.float16):
+        close(model(there).hidden.float().cpu(), wanted, 0.05 * wanted.abs().max().item())
+        model.train()(there).hidden.float().square().mean().backward()
+    assert all(p.grad.isfinite().all() for p in model.bert.encoder.parameters())
+
+
 def test_places():
     found = attention.places(torch.tensor([0, 2, 3, 6]), 6)
     assert found.sequence.tolist() == [0, 0, 1, 2, 2, 2]

@@ -48,10 +48,14 @@ class SelfAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(c.hidden, c.hidden) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., 3, H, D), in one product"""
+        """(..., C) -> (..., 3, H, D)"""
         parts = self.query, self.key, self.value
-        weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
-        return F.linear(x, weight, bias).unflatten(-1, (3, self.heads, -1))
+        if torch.is_grad_enabled():  # one product; joining the weights is little beside a training batch
+            weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+            joined = F.linear(x, weight, bias)
+        else:  # but much beside one sentence
+            joined = torch.cat([part(x) for part in parts], -1)
+        return joined.unflatten(-1, (3, self.heads, -1))
 
 
 class Added(nn.Module):
