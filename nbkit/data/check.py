@@ -52,6 +52,7 @@ class Report:
     characters: list[int]
     speakers: int
     front_end: str
+    counted = "rows"
 
     @property
     def good(self) -> bool:

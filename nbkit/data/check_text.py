@@ -7,11 +7,14 @@ import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
 
-from nbkit.data import text_sets
+from nbkit.base.amounts import size
+from nbkit.data import manifest, text_sets
 from nbkit.data.check import Problem
-from nbkit.data.schema import Manifest
+from nbkit.data.disk import hash_of
+from nbkit.data.schema import UNKNOWN, Manifest
 from nbkit.data.text_files import EMPTY, TextRow
 from nbkit.data.text_sets import SPLITS
+from nbkit.data.unpack import MARK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,7 @@ class TextReport:
     rows: int
     problems: list[Problem]
     told: list[tuple[str, str]]
+    counted: str = "rows"
 
     @property
     def good(self) -> bool:
@@ -41,10 +45,12 @@ class TextReport:
 
 
 def check(name: str) -> TextReport:
-    """Look at every row, or every document, of a set of texts.
+    """Look at every row, or every document, of a set of texts; of a model, at every file.
 
     raises  DataError where it is not here or a file cannot be read; ManifestError where it is one of recordings
     """
+    if (model := manifest.load(name)).text and model.text.kind == "model":
+        return _check_model(model)
     found, text = text_sets.load(name)
     return _check_running(name) if text.kind == "running" else _check_rows(found, text.kind)
 
@@ -62,6 +68,23 @@ def _check_running(name: str) -> TextReport:
         ("longest", f"a document of {longest:,} lines"),
     ]
     return TextReport(name, lines, problems, told)
+
+
+def _check_model(found: Manifest) -> TextReport:
+    if not manifest.is_here(found):
+        raise manifest.absent(found)
+    folder, problems, told = manifest.folder_of(found), [], []
+    for line, part in enumerate(found.downloads, 1):
+        path = folder / part.path
+        if not path.is_file():
+            problems.append(Problem(line, part.path, "missing", f"no file {path}"))
+            continue
+        told.append((part.path, size(path.stat().st_size)))
+        if part.sha256 not in (UNKNOWN, got := hash_of(path)):
+            detail = f"wanted sha256 {part.sha256}, got {got}; remove {path} and {folder / MARK}, and fetch it again"
+            problems.append(Problem(line, part.path, "damaged", detail))
+    told.append(("model", f"{len(told)} of {len(found.downloads)} files in {folder}"))
+    return TextReport(found.name, len(found.downloads), problems, told, "files")
 
 
 def _check_rows(found: Manifest, kind: str) -> TextReport:

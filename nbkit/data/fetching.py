@@ -113,7 +113,9 @@ def fetch_files(manifest: Manifest, folder: Path, source: str) -> None:
         if not _arrived(part, mark):
             one = Archive(FILE, part.size, part.sha256)
             title = f"{manifest.name}: {part.path}"
-            got = _download(f"{manifest.name}/{part.path}", [part.source], folder / part.path, one, title)
+            got = _download(
+                f"{manifest.name}/{part.path}", [part.source, *part.mirrors], folder / part.path, one, title
+            )
             if part.sha256 == UNKNOWN:
                 _pin(f"{manifest.name}/{part.path}", got)
             mark[part.path] = got.sha256

@@ -159,6 +159,8 @@ def open_dataset(name: str, count: int = 0) -> Dataset:
     raises  DataError where it is not here, or where rows are wrong, naming them
     """
     manifest = load(name)
+    if manifest.text and manifest.text.kind == "model":
+        raise ManifestError(f"{name} is a model, wanted a set of recordings; `nbkit data list` shows them")
     if manifest.text:
         call = f'documents("{name}")' if manifest.text.kind == "running" else f'open_text_set("{name}")'
         raise ManifestError(f"{name} is a set of texts, wanted one of recordings; open it with text_sets.{call}")

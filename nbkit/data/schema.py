@@ -3,7 +3,8 @@
 A manifest is a YAML file in data_manifests/. One with a section `text` describes texts, any other recordings.
 Recordings have exactly one of `sources` (an archive to fetch), `folder` (what is on this machine already) and
 `synthetic` (speech made on the spot). Texts may have a folder, which is taken where it exists, and beside it an archive
-or `downloads` (single files to fetch); or they are made on the spot.
+or `downloads` (single files to fetch); or they are made on the spot. Texts of kind "model" are none: the files of a
+model that others have published.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import yaml
 
 KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 COLUMNS = ("id", "path", "text", "speaker", "-")
-TEXT_KINDS = ("labels", "scores", "answers", "running")
+TEXT_KINDS = ("labels", "scores", "answers", "running", "model")
 FORMATS = ("tsv", "csv", "jsonl", "json", "conllu", "txt", "txt.gz", "parquet")
 TABLES, RUNNING = ("tsv", "csv", "jsonl", "json"), ("txt", "txt.gz", "jsonl", "conllu", "parquet")
 BUILDS = ("film_reviews",)
@@ -90,6 +91,7 @@ class Download:
         "where it lies in the folder of the data set, such as ratings_train.txt", pattern=r"(?!.*\.\.)[^/.][^:]*"
     )
     source: str = _told("its address, http:// or https://", pattern=r"https?://.+")
+    mirrors: tuple[str, ...] = _told("a list of further addresses of the same file", pattern=r"https?://.+", default=())
     size: int = _told("its number of bytes, or leave it out", low=1, default=0)
     sha256: str = _told(f"64 hexadecimal digits, or {UNKNOWN}", pattern=f"[0-9a-f]{{64}}|{UNKNOWN}", default=UNKNOWN)
 
@@ -297,6 +299,10 @@ def _check_text(manifest: Manifest, text: Text, refuse: Callable[[str], typing.N
         refuse("field 'text.build': wanted with an archive in 'sources'; add it, or remove the field")
     if text.test_percent >= 100:
         refuse("field 'text.test_percent': wanted a percentage below 100")
+    if text.kind == "model":
+        if odd := next((f.name for f in dataclasses.fields(text) if f.name != "kind" and _is_set(text, f)), ""):
+            refuse(f"field 'text.{odd}': wanted of texts only, but this is a model; remove it")
+        return
     if text.made:
         return
     formats = RUNNING if text.kind == "running" else TABLES
@@ -308,6 +314,10 @@ def _check_text(manifest: Manifest, text: Text, refuse: Callable[[str], typing.N
     needed = wanted.get(text.kind, ("text",) if text.format in ("jsonl", "parquet") else ())
     if missing := [name for name in needed if not getattr(text.columns, name, "")]:
         refuse(f"wanted field 'text.columns.{missing[0]}' for {text.kind} in {text.format}, got none; add it")
+
+
+def _is_set(text: Text, field: dataclasses.Field) -> bool:
+    return getattr(text, field.name) != field.default
 
 
 def unset_variable(text: str) -> str:

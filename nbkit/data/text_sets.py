@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbkit.base import workspace
 from nbkit.data import content, made_texts, manifest, rows, schema, text_files
 from nbkit.data.disk import DataError
 from nbkit.data.schema import Manifest, ManifestError, Text, Validation
@@ -25,7 +24,6 @@ __all__ = ["TextRow", "TextSet", "documents", "here", "load", "open_text_set", "
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = {".txt": "txt", ".txt.gz": "txt.gz", ".jsonl": "jsonl"}  # of a folder of running text
-TOKENIZER = "kobert_tokenizer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,15 +128,12 @@ def _question(text: str) -> str:
 
 
 def here(name: str) -> bool:
-    """Whether a set of texts can be opened without a fetch; also whether KoBERT's tokenizer lies on this machine."""
-    if name == TOKENIZER:
-        data = workspace.real_data()
-        return data is not None and (data / TOKENIZER).is_dir()
+    """Whether a set of texts, or a published model such as kobert_tokenizer, can be opened without a fetch."""
     try:
-        found, _ = load(name)
+        found = manifest.load(name)
     except ManifestError:
         return False
-    return manifest.is_here(found)
+    return found.text is not None and manifest.is_here(found)
 
 
 def documents(source: str) -> Iterator[list[str]]:
@@ -206,12 +201,14 @@ def _suffix(path: Path) -> str:
 
 
 def load(name: str) -> tuple[Manifest, Text]:
-    """The manifest of a set of texts. ManifestError for an unknown name, or one of recordings."""
+    """The manifest of a set of texts. ManifestError for an unknown name, one of recordings, or that of a model."""
     found = manifest.load(name)
     if found.text is None:
         raise ManifestError(
             f'{name} is a set of recordings, wanted one of texts; open it with manifest.open_dataset("{name}")'
         )
+    if found.text.kind == "model":
+        raise ManifestError(f"{name} is a model, wanted a set of texts; `nbkit data list` shows them")
     return found, found.text
 
 

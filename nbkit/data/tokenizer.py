@@ -21,13 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nbkit.base import workspace
+from nbkit.data import manifest
 from nbkit.data import tokenizer_checks as checks
 from nbkit.data.added_tokens import BLANK, AddedTokens
-from nbkit.data.disk import DataError
 from nbkit.data.tokenizer_checks import SPECIALS, TokenizerError
 
 # transformers would read a file named tokenizer.model without the list of ids, and give wrong ones in silence
+PUBLISHED = "kobert_tokenizer"  # the manifest
 MODEL, VOCABULARY = "tokenizer_kobert.model", "vocabulary.json"
 FOR_TRANSFORMERS = {"tokenizer_class": "KoBERTTokenizer"}  # of hf_tokenizer; without it AutoTokenizer refuses
 
@@ -257,11 +257,27 @@ class Tokenizer:
 
 
 def kobert() -> Tokenizer:
-    """The tokenizer that was published with KoBERT. DataError where it is not on this machine."""
-    real = workspace.real_data()
-    if real is None or not (real / "kobert_tokenizer").is_dir():
-        raise DataError("kobert_tokenizer is not on this machine; set NBKIT_DATA to the folder that holds it")
-    return Tokenizer.load(real / "kobert_tokenizer")
+    """The tokenizer that was published with KoBERT, where NBKIT_DATA has it or where it was fetched to.
+
+    What is fetched is the model alone; the list of ids is made of it, and checked by the known ids.
+    raises  DataError where it is not on this machine, TokenizerError where it is another one
+    """
+    found = manifest.load(PUBLISHED)
+    if not manifest.is_here(found):
+        raise manifest.absent(found)
+    folder = manifest.folder_of(found)
+    models = sorted(folder.glob("tokenizer*.model"))
+    if len(models) != 1 or any(folder.glob("*vocab*.json")):
+        return Tokenizer.load(folder)
+    made = of_model(checks.whole_file(models[0]))
+    if made.ids(checks.KNOWN[0]) != checks.KNOWN[1]:
+        raise TokenizerError(f"wanted the model of KoBERT in {folder}, got another one; fetch {PUBLISHED} again")
+    return made
+
+
+def of_model(model: bytes) -> Tokenizer:
+    """The tokenizer of a SentencePiece model whose ids were given as KoBERT's were: specials, then sorted pieces."""
+    return Tokenizer(model, [*SPECIALS, *sorted(checks.text_pieces(checks.processor_of(model)))])
 
 
 def _room(first: int, second: int | None, max_length: int) -> tuple[int, int]:

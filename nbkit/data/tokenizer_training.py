@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 
 from nbkit.base import seeds
-from nbkit.data.tokenizer import SPECIALS, Tokenizer, TokenizerError
-from nbkit.data.tokenizer_checks import processor_of, text_pieces
+from nbkit.data.tokenizer import Tokenizer, TokenizerError, of_model
 
 
 def train(
@@ -37,7 +36,7 @@ def train(
         if not (most and at_most):
             raise _too(str(error), vocabulary) from error
         model = _model(chosen, most, coverage)
-    return Tokenizer(model, [*SPECIALS, *sorted(text_pieces(processor_of(model)))])
+    return of_model(model)
 
 
 def _model(lines: list[str], vocabulary: int, coverage: float) -> bytes:

@@ -118,6 +118,9 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
     found = manifest.load(arguments.name)
     print(f"{found.title}. Licence: {found.licence}." + (f" {found.homepage}" if found.homepage else ""), flush=True)
+    if found.text and found.text.made:
+        print(f"{found.name} is made on the spot each time it is opened; there is nothing to fetch")
+        return 0
     folder = manifest.fetch(arguments.name, arguments.source, arguments.count)
     print(f"{found.name} is in {folder}")
     return 0
@@ -152,12 +155,13 @@ def _report(name: str, front_end: str) -> bool:
     report = check_text.check(name) if manifest.load(name).text else check.check(name, front_end)
     print(table([(key, value) for key, value in report.summary()]))
     if report.good:
-        print(f"\n{name}: all {report.rows:,} rows are good")
+        print(f"\n{name}: all {report.rows:,} {report.counted} are good")
         return True
     problems = [(str(problem.line), problem.id, problem.kind, problem.detail) for problem in report.problems]
     print("\n" + table([("LINE", "ID", "PROBLEM", "WHAT"), *problems]))
-    print(f"\n{name}: {len(report.bad_lines()):,} of {report.rows:,} rows are bad; repair them and check again")
-    if ids := report.excludable():
+    bad = f"{len(report.bad_lines()):,} of {report.rows:,} {report.counted}"
+    print(f"\n{name}: {bad} are bad; repair them and check again")
+    if report.counted == "rows" and (ids := report.excludable()):
         print(f"To leave out those that cannot be repaired, add to {workspace.manifests() / (name + '.yaml')}:")
         print(f"exclude: {json.dumps(ids, ensure_ascii=False)}")
     return False

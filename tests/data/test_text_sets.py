@@ -69,7 +69,11 @@ LABELS = {
 @pytest.mark.parametrize(
     ("text", "changed", "told"),
     [
-        ({"kind": "songs"}, {}, "field 'text.kind': wanted one of labels, scores, answers, running, got \"songs\""),
+        (
+            {"kind": "songs"},
+            {},
+            "field 'text.kind': wanted one of labels, scores, answers, running, model, got \"songs\"",
+        ),
         ({"format": "xlsx"}, {}, "field 'text.format': wanted one of tsv, csv"),
         (
             {"format": "parquet"},
@@ -86,6 +90,7 @@ LABELS = {
         ({"kind": "running", "format": "parquet", "columns": None}, {}, "wanted field 'text.columns.text' for running"),
         ({"build": "film_reviews"}, {}, "field 'text.build': wanted with an archive in 'sources'"),
         ({"test_percent": 100}, {}, "field 'text.test_percent': wanted a percentage below 100"),
+        ({"kind": "model"}, {}, "field 'text.format': wanted of texts only, but this is a model; remove it"),
         ({"made": "poems"}, {}, "field 'text.made': wanted one of documents, reviews"),
         ({"made": "reviews"}, {}, "wanted one of 'sources', 'downloads' and 'folder', or 'text.made' without any"),
         ({}, {"folder": None}, "wanted one of 'sources', 'downloads' and 'folder', or 'text.made'"),
@@ -96,6 +101,11 @@ LABELS = {
             {},
             {"downloads": [{"path": "a.txt"}]},
             "wanted field 'downloads[1].source' (its address, http:// or https://)",
+        ),
+        (
+            {},
+            {"downloads": [{"path": "a", "source": "https://x/a", "mirrors": ["b"]}]},
+            "field 'downloads[1].mirrors': wanted a list of further addresses of the same file, got",
         ),
         (
             {},
@@ -121,6 +131,8 @@ def test_shipped_sets_are_described():
         "klue_sts": "scores",
         "klue_ynat": "labels",
         "ko_wikipedia": "running",
+        "kobert_tokenizer": "model",
+        "kobert_weights": "model",
         "kor_nli": "labels",
         "kor_sts": "scores",
         "made_answers": "answers",
@@ -633,7 +645,7 @@ def test_real_sets(real_data: Path, name: str):
 
 def test_real_files_are_what_would_be_fetched(real_data: Path):
     """The hashes in the manifests are those of the files that lie there, so both give the same rows."""
-    for name in ("nsmc", "kor_sts", "question_pair", "songys_chatbot", "ud_kaist"):
+    for name in ("nsmc", "kor_sts", "question_pair", "songys_chatbot", "ud_kaist", "kobert_tokenizer"):
         for part in manifest.load(name).downloads:
             path = real_data / name / part.path
             assert (path.stat().st_size, hash_of(path)) == (part.size, part.sha256)

@@ -144,3 +144,31 @@ def test_an_interrupt_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 def test_hangul_counts_double_in_a_table():
     assert data.table([("가나", "b"), ("abc", "d")]).splitlines() == ["가나  b", "abc   d"]
+
+
+def test_what_is_made_on_the_spot_needs_no_fetch(capsys: pytest.CaptureFixture):
+    assert main(["data", "fetch", "made_reviews"]) == 0
+    told = capsys.readouterr()
+    assert told.out.endswith("made_reviews is made on the spot each time it is opened; there is nothing to fetch\n")
+    assert not told.err
+
+
+def test_a_published_model_is_listed_and_checked_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setenv("NBKIT_DATA", str(tmp_path))
+    assert main(["data", "list"]) == 0
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert told["kobert_tokenizer"].split()[1:3] == ["model", "ko"]
+    assert told["kobert_tokenizer"].endswith("to fetch, 371 kB")
+    assert main(["data", "check", "kobert_weights"]) == 1
+    assert "bring it with `nbkit data fetch kobert_weights`" in capsys.readouterr().err
+    (tmp_path / "kobert_weights").mkdir()
+    (tmp_path / "kobert_weights" / "config.json").write_text("{}")
+    assert main(["data", "check", "kobert_weights"]) == 1
+    told = capsys.readouterr().out
+    assert "pytorch_model.bin  missing" in told
+    assert "kobert_weights: 1 of 2 files are bad" in told
+    assert "exclude" not in told
+    assert main(["data", "fetch", "kobert_weights"]) == 0
+    assert "kobert_weights is in" in capsys.readouterr().out
