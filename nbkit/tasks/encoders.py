@@ -12,15 +12,17 @@ from pathlib import Path
 from torch import nn
 
 from nbkit.base import record, workspace
-from nbkit.data import corpus, text_sets, tokenizer_training
+from nbkit.data import corpus, manifest, text_sets, tokenizer_training
 from nbkit.data import tokenizer as tokenizers
 from nbkit.data.corpus import Corpus
+from nbkit.data.disk import DataError
 from nbkit.data.meter import Meter
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models import kobert
 from nbkit.train.store import MANIFEST, CheckpointStore, load
 
 PRETRAINING = "kobert_pretrain"
+WEIGHTS = "kobert_weights"  # the manifest of the published ones
 
 
 def running_text(name: str) -> str:
@@ -72,7 +74,9 @@ def newest_run() -> str:
 def open_encoder(source: str | os.PathLike) -> kobert.Loaded:
     """A KoBERT from the name or folder of a run, the folder of a checkpoint, or whatever models.kobert.load opens.
 
-    raises  FileNotFoundError where there is none of them, naming the runs there are
+    "kobert_weights" are the published weights with the published tokenizer, where both have been fetched.
+    raises  FileNotFoundError where there is none of them, naming the runs there are; DataError where the published
+            ones are not here, naming what to fetch
     """
     path = Path(source)
     folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
@@ -82,6 +86,8 @@ def open_encoder(source: str | os.PathLike) -> kobert.Loaded:
         checkpoint = CheckpointStore(folder / "checkpoints").newest()
     elif path.exists():
         return kobert.load(path)
+    elif str(source) == WEIGHTS:
+        return published()
     else:
         checkpoint = None
     if checkpoint is None:
@@ -92,6 +98,16 @@ def open_encoder(source: str | os.PathLike) -> kobert.Loaded:
     prefix = "model.encoder." if "reader" in checkpoint.about else "model."  # of a task on KoBERT, or of KoBERT alone
     weights = {k.removeprefix(prefix): v for k, v in checkpoint.weights.items() if k.startswith(prefix)}
     return kobert.from_parts(weights, checkpoint.about)
+
+
+def published() -> kobert.Loaded:
+    """The KoBERT that was published, with its tokenizer. DataError where one of them is not here, naming both."""
+    both = [manifest.load(name) for name in (WEIGHTS, tokenizers.PUBLISHED)]
+    if absent := [found for found in both if not manifest.is_here(found)]:
+        raise DataError("\n".join(str(manifest.absent(found)) for found in absent))
+    loaded, tokenizer = kobert.load(manifest.folder_of(both[0])), tokenizers.kobert()
+    about = loaded.about | kobert.describe(loaded.model.config, tokenizer)
+    return kobert.Loaded(loaded.model, tokenizer, about)
 
 
 def weights_fingerprint(model: nn.Module) -> str:

@@ -37,7 +37,8 @@ class FineTune(Training):
     count: int = param(0, "Learn from so many rows of the data set. 0 takes all.", low=0)
     init_from: str = param(
         "auto",
-        "A run of 41_kobert_pretrain, an export, or published weights. auto: the newest run; none: random weights.",
+        "A run of 41_kobert_pretrain, an export, or kobert_weights: the published KoBERT, once it and kobert_tokenizer "
+        "are fetched (`nbkit data fetch NAME`). auto: the newest run; none: random weights.",
     )
     tokenizer: str = param("auto", "Where the start has none: kobert, new, or a folder. auto: kobert where it lies.")
     vocabulary: int = param(8000, "Pieces of a new tokenizer.", low=100, high=60_000)
