@@ -36,6 +36,17 @@ def render(template: str, **values: object) -> str:
     return _templates().get_template(template).render(**values)
 
 
+def output(template: str, **values: object) -> str:
+    """A notebook output: render(), and the Korean glyphs that it shows brought along; as it is where it shows none."""
+    from nbkit.views import style
+
+    filled = render(template, **values)
+    face = style.font_face(filled)
+    # Behind system-ui instead of sans-serif, Chromium may draw boxes, above all once another text of the page found no font.
+    stack = f"font-family:sans-serif,'{style.FAMILIES[1]}'"
+    return f'<style>{face}</style><div style="{stack}">{filled}</div>' if face else filled
+
+
 def readable(name: str) -> str:
     """A quantity's name for reading: readable("boundary_error_ms") is 'boundary error, ms'."""
     words, _, unit = name.rpartition("_")

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from nbkit.views import style
-from nbkit.views.page import render
+from nbkit.views.page import output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,11 +47,7 @@ class Cuts:
     cuts: tuple[Cut, ...]
 
     def _repr_html_(self) -> str:
-        shown = [_shown(cut) for cut in self.cuts]
-        letters = "".join(run["letters"] for cut in shown for text in cut["texts"] for run in text)
-        letters += "".join(box["written"] for cut in shown for box in cut["boxes"])
-        font = style.font_face(letters + "".join(cut.name for cut in self.cuts))
-        return render("pieces.html", font=font, cuts=shown)
+        return output("pieces.html", cuts=[_shown(cut) for cut in self.cuts])
 
     def __repr__(self) -> str:
         lines = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nbkit.views import style
-from nbkit.views.page import render
+from nbkit.views.page import output
 
 NOTHING = "shares nothing with any answer"
 
@@ -22,10 +22,8 @@ class Ranking:
     right: frozenset[str]
 
     def _repr_html_(self) -> str:
-        answers = "".join(text for column in self.columns.values() for text, _, _ in column)
-        font = style.font_face("".join(self.columns) + self.question + answers)
         shown = {"question": self.question, "columns": self.columns, "right": self.right}
-        return render("ranking.html", font=font, colour=style.SERIES[0], nothing=NOTHING, **shown)
+        return output("ranking.html", colour=style.SERIES[0], nothing=NOTHING, **shown)
 
     def __repr__(self) -> str:
         lines = [self.question]

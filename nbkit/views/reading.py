@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbkit.views import style
-from nbkit.views.page import render
+from nbkit.views.page import output
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -49,11 +49,7 @@ class Reading:
             }
             for word in self.words
         ]
-        written = "".join(step["text"] for word in shown for step in word["steps"])
-        font = style.font_face(written + "".join(symbol for word in shown for symbol, _ in word["symbols"]))
-        return render(
-            "reading.html", font=font, words=shown, heads=[self.heads[0], "rules", *self.heads[1:], "symbols"]
-        )
+        return output("reading.html", words=shown, heads=[self.heads[0], "rules", *self.heads[1:], "symbols"])
 
     def __repr__(self) -> str:
         lines = [" | ".join(self.heads) + " | rules | symbols"]

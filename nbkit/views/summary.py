@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from nbkit.views import style
-from nbkit.views.page import render
+from nbkit.views.page import output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ class Table:
     def _repr_html_(self) -> str:
         sides = ["right" if all(map(_is_number, column)) else "left" for column in zip(*self.rows)]
         shown = [[{"text": _text(cell), "address": getattr(cell, "address", "")} for cell in row] for row in self.rows]
-        return render("table.html", rows=shown, heads=self.heads, sides=sides)
+        return output("table.html", rows=shown, heads=self.heads, sides=sides)
 
     def __repr__(self) -> str:
         heads = [self.heads] if self.heads else []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbkit.views import alignment, player, report, style
+from nbkit.views import alignment, pieces, player, ranking, reading, report, style, summary
 
 pytestmark = pytest.mark.browser
 RATE = 22050
@@ -48,10 +48,48 @@ def test_a_report_plays_without_a_network(run_folder: Path, view):
     view.assert_clean()
 
 
+def drawn_by_us(view) -> list[str]:
+    """The texts of a page, after a look whether their Korean is drawn with the font that the page brought along."""
+    leaves = "body :not(:has(*)):not(style, script)"
+    browser = view.page.context.new_cdp_session(view.page)
+    browser.send("DOM.enable")
+    browser.send("CSS.enable")
+    root = browser.send("DOM.getDocument")["root"]["nodeId"]
+    nodes = browser.send("DOM.querySelectorAll", {"nodeId": root, "selector": leaves})["nodeIds"]
+    texts = view.page.locator(leaves).all_text_contents()
+    for node, text in zip(nodes, texts, strict=True):
+        if wanted := sum(letter >= "\u3000" for letter in text):
+            fonts = browser.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+            assert (text, sum(font["glyphCount"] for font in fonts if font["isCustomFont"])) == (text, wanted)
+    return texts
+
+
 def test_korean_comes_from_the_page_itself(run_folder: Path, view):
     view.page.goto(report.write(run_folder).as_uri())
     loaded = "async () => (await document.fonts.load('16px \"nbkit Hangul\"', '가')).map((font) => font.status)"
     assert view.page.evaluate(loaded) == ["loaded"]
+    assert "같이 <b>가자</b>" in drawn_by_us(view)
+
+
+def test_outputs_of_one_notebook_draw_all_their_korean(tmp_path: Path, view):
+    """Also beside a text that no font draws, after which Chromium passes by a font behind system-ui."""
+    word = reading.Word(("3시에", "세 시에"), ("native numeral",), (("ᄉ", True), ("ɕ", False)))
+    piece = pieces.Piece("▁세상", 5, start=0, end=2)
+    outputs = [
+        summary.table([("같은 뜻", 12), ("다른 뜻", 3)], ("이름", "rows")),
+        reading.table([word], ("written", "read")),
+        pieces.boxes(pieces.Cut(("세상",), (piece,), "토막")),
+        ranking.columns("몇 시예요?", {"낱말": [("세 시예요", 1.0), ("몰라요", 0.5)]}, {"세 시예요"}),
+    ]
+    shown = "".join(f"<section>{output._repr_html_()}</section>" for output in outputs)
+    (tmp_path / "outputs.html").write_text(
+        f"<!DOCTYPE html><meta charset=utf8><p style='font-family:system-ui'>뷁<br></p>{shown}", encoding="utf8"
+    )
+    view.page.goto((tmp_path / "outputs.html").as_uri())
+    view.page.evaluate("() => document.fonts.ready")
+    assert "3시에" in drawn_by_us(view)
+    view.screenshot("korean-outputs")
+    view.assert_clean()
 
 
 def test_a_page_reads_in_the_dark_and_on_a_phone(run_folder: Path, view):

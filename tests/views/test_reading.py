@@ -25,6 +25,7 @@ def test_a_reading_as_a_page():
     assert page.count('font-weight:600">') == 2, "two words were changed"
     for letter in "ㅅㅔㄴ␣":
         assert letter in page
+    assert "@font-face" in page, "Korean shows on a machine without such a font"
 
 
 def test_a_reading_as_text():

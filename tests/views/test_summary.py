@@ -29,6 +29,16 @@ def test_a_table_escapes_links_and_sets_numbers_right():
     assert repr(made) == "name | rows | where\n<b>가</b> | 1,234 | 22\n나 | −5 | "
 
 
+def test_a_table_brings_its_korean_along_and_nothing_else():
+    korean = summary.table([("같은 뜻", 1)])._repr_html_()
+    assert korean.startswith('<style>@font-face{font-family:"nbkit Hangul";src:url(data:font/woff')
+    assert "font-family:sans-serif,'nbkit Hangul'\"><table" in korean
+    assert len(korean) < 4_000
+    plain = summary.table([("the same", 1)])._repr_html_()
+    assert plain.startswith("<table")
+    assert len(plain) < 500
+
+
 def test_floats_have_four_digits():
     assert repr(summary.table([("a", 2.0916, 12345.6, -0.00012)])) == "a | 2.092 | 12,346 | −0.00012"
 
