@@ -42,7 +42,7 @@ def output(template: str, **values: object) -> str:
 
     filled = render(template, **values)
     face = style.font_face(filled)
-    # Behind system-ui instead of sans-serif, Chromium may draw boxes, above all once another text of the page found no font.
+    # Behind system-ui instead of sans-serif Chromium may draw boxes, above all once another text found no font.
     stack = f"font-family:sans-serif,'{style.FAMILIES[1]}'"
     return f'<style>{face}</style><div style="{stack}">{filled}</div>' if face else filled
 
