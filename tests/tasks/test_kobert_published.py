@@ -57,7 +57,7 @@ def test_the_published_weights_are_opened_with_their_tokenizer(weights):
         encoders.open_encoder("kobert_weights")
     assert "fetch kobert_weights" not in str(error.value)
     manifest.fetch("kobert_tokenizer")
-    loaded = encoders.open_encoder("kobert_weights")
+    loaded = encoders.published()
     assert loaded.tokenizer is not None
     assert loaded.tokenizer.ids("한국어 모델을 공유합니다.") == [4958, 6855, 2046, 7088, 1050, 7843, 54]
     assert all(name.startswith("cls.") for name in loaded.about["missing"])
