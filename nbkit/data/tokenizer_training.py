@@ -21,10 +21,11 @@ def train(
 
     vocabulary  pieces of the SentencePiece model; three are its controls and five specials take their place, so 8,000
                 make the 8,002 ids of KoBERT
-    coverage    the share of all characters that shall be known
+    coverage    the share of all characters that shall be known, from 0.98 to 1
     sample      learn from so many lines; of more, a random choice is held in memory
     at_most     where the text is too small for that many pieces, take as many as it gives
-    raises      TokenizerError where the text is too small for that many pieces, or has more characters than these
+    raises      TokenizerError where the text is too small for that many pieces, or has more characters than these; for
+                another coverage
     """
     chosen = _sample(lines, sample)
     if not chosen:
@@ -34,7 +35,7 @@ def train(
     except RuntimeError as error:
         most = _most(str(error))
         if not (most and at_most):
-            raise _too(str(error), vocabulary) from error
+            raise _too(str(error), vocabulary, coverage) from error
         model = _model(chosen, most, coverage)
     return of_model(model)
 
@@ -70,11 +71,11 @@ def _sample(lines: Iterable[str], count: int) -> list[str]:
 
 def _most(said: str) -> int:
     """How many pieces the text gives, where SentencePiece refuses because it is too small for more; else 0."""
-    found = re.search(r"<= (\d+)", said)
+    found = re.search(r"Vocabulary size too high.*<= (\d+)", said)
     return int(found[1]) if found else 0
 
 
-def _too(said: str, vocabulary: int) -> TokenizerError:
+def _too(said: str, vocabulary: int, coverage: float) -> TokenizerError:
     """SentencePiece's refusal in our words."""
     if most := _most(said):
         return TokenizerError(
@@ -86,4 +87,6 @@ def _too(said: str, vocabulary: int) -> TokenizerError:
             f"wanted {vocabulary:,} pieces, the characters of the text alone are {int(found[1]):,}; "
             "take more pieces, or a lower coverage"
         )
+    if "character_coverage() >=" in said:
+        return TokenizerError(f"wanted a coverage from 0.98 to 1, got {coverage}; KoBERT's is 0.9995")
     return TokenizerError(f"SentencePiece could not learn {vocabulary:,} pieces: {said}")

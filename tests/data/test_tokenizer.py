@@ -388,3 +388,5 @@ def test_text_that_is_too_small_is_told():
     assert tokenizer_training.train(LINES[:200], fewer.vocabulary - 2).fingerprint == fewer.fingerprint
     with pytest.raises(TokenizerError, match=r"wanted 20 pieces, the characters of the text alone are \d+"):
         tokenizer_training.train(LINES, 20, at_most=True)
+    with pytest.raises(TokenizerError, match=r"wanted a coverage from 0.98 to 1, got 0.9; KoBERT's is"):
+        tokenizer_training.train(LINES, 400, 0.9, at_most=True)
