@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,17 @@ from nbkit.data.disk import DataError
 from nbkit.data.schema import Manifest, ManifestError, Text, Validation
 from nbkit.data.text_files import EMPTY, Read, TextRow
 
-__all__ = ["TextRow", "TextSet", "documents", "here", "load", "open_text_set", "read_splits", "source_fingerprint"]
+__all__ = [
+    "TextRow",
+    "TextSet",
+    "documents",
+    "here",
+    "load",
+    "open_text_set",
+    "plain_question",
+    "read_splits",
+    "source_fingerprint",
+]
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = {".txt": "txt", ".txt.gz": "txt.gz", ".jsonl": "jsonl"}  # of a folder of running text
@@ -114,17 +125,22 @@ def read_splits(found: Manifest) -> dict[str, list[Read]]:
 def _hold_out(read: dict[str, list[Read]], split: str, rule: Validation, text: Text, folder: Path) -> None:
     """Move some rows of train into another split: a pure function of their ids.
 
-    Of answers, rows with the same question stay together, or a held-out question would have been seen.
+    Of answers, rows with the same plain_question() stay together, or a held-out question would have been seen.
     """
-    keys = [_question(r.row.text) if text.kind == "answers" else r.row.id for r in read["train"]]
+    keys = [plain_question(r.row.text) if text.kind == "answers" else r.row.id for r in read["train"]]
     held = rows.validation_ids(list(dict.fromkeys(keys)), rule, folder, split)
     both = list(zip(keys, read["train"]))
     read[split] = [r for key, r in both if key in held]
     read["train"] = [r for key, r in both if key not in held]
 
 
-def _question(text: str) -> str:
-    return " ".join(text.casefold().split())
+def plain_question(text: str) -> str:
+    """The letters and digits of a question in small letters: alike for all ways to write the same one.
+
+    Two that differ in case, blanks, punctuation, signs or width of letters are the same. One of signs alone stays.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(one for one in folded if unicodedata.category(one)[0] in "LMN") or folded.strip()
 
 
 def here(name: str) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from nbkit.base import seeds
-from nbkit.data.text_sets import TextSet
+from nbkit.data.text_sets import TextSet, plain_question
 from nbkit.evaluate import text
 from nbkit.evaluate.baselines import Bm25Search, TfidfSearch
 from nbkit.evaluate.results import Results
@@ -36,8 +36,8 @@ class Answers:
     """Questions of each split, and the pool of distinct answers in which theirs are.
 
     answers    [N] texts, each once
-    questions  by split; one that stands, but for case and spaces, in a split further out (test, then validation) is
-               left out of those further in, so that a held-out question is one that was never seen
+    questions  by split; one that stands in a split further out (test, then validation), but for what plain_question()
+               leaves out, is left out of those further in, so that a held-out question is one that was never seen
     left_out   how many those are
     known      [K] numbers into questions["train"]: the first use of each text that is known to belong to an answer
     """
@@ -58,18 +58,18 @@ class Answers:
         self._right: dict[str, set[int]] = defaultdict(set)
         held_out: set[str] = set()
         for split, found in rows.items():
-            kept = [row for row in found if _plain(row.text) not in held_out]
+            kept = [row for row in found if plain_question(row.text) not in held_out]
             self.questions[split] = [Question(row.id, row.text, number[row.pair]) for row in kept]
-            held_out |= {_plain(row.text) for row in found}
+            held_out |= {plain_question(row.text) for row in found}
             for row in found:
-                self._right[_plain(row.text)].add(number[row.pair])
+                self._right[plain_question(row.text)].add(number[row.pair])
         self.left_out = sum(map(len, rows.values())) - sum(map(len, self.questions.values()))
         if not self.questions["train"]:
             raise ValueError(f"wanted questions to learn from, all of {texts.name}'s are held out as well")
 
     def right(self, question: str) -> set[int]:
         """Numbers of all answers that the data gives to a question, in any split."""
-        return self._right[_plain(question)]
+        return self._right[plain_question(question)]
 
     def candidates(self, split: str, count: int = CANDIDATES) -> np.ndarray:
         """The true answer of each question, then others that the data gives to other questions only. [Q, count]
@@ -134,7 +134,8 @@ class Lookup:
 
 
 class Ranked(NamedTuple):
-    """What a system makes of the candidates: scores [Q, count], true answer in column 0, and the seconds it took."""
+    """What a system makes of the candidates: scores [Q, count], true answer in column 0, and the seconds of learning
+    and answering together."""
 
     system: str
     scores: np.ndarray
@@ -150,9 +151,12 @@ SEARCHES = {"TF-IDF": TfidfSearch, "BM25": Bm25Search}
 
 
 def ranked(
-    system: str, search: Callable[[Sequence[str]], Search], answers: Answers, split: str = "test"
+    system: str, search: Callable[[Sequence[str]], Search], answers: Answers, split: str = "test", seconds: float = 0.0
 ) -> list[Ranked]:
-    """What a search makes of the candidates: of the answers alone, and with the known questions of each beside it."""
+    """What a search makes of the candidates: of the answers alone, and with the known questions of each beside it.
+
+    seconds   that learning took, before
+    """
     candidates, questions = answers.candidates(split), [question.text for question in answers.questions[split]]
     found = []
     for known in (False, True):
@@ -160,7 +164,7 @@ def ranked(
         points = Lookup(search, answers, known).rows(questions)
         scores = np.stack([row[chosen] for row, chosen in zip(points, candidates)])
         within = "answers and known questions" if known else "answers"
-        found.append(Ranked(f"{system}, {within}", scores, time.monotonic() - began))
+        found.append(Ranked(f"{system}, {within}", scores, seconds + time.monotonic() - began))
     return found
 
 
@@ -189,7 +193,3 @@ def misses(answers: Answers, systems: Sequence[Ranked], count: int = 6, split: s
         ranked_as = [f"{rank:g}: {answer}" for rank, answer in zip(found[n], first)]
         rows.append((questions[n].text, answers.answers[questions[n].answer], *ranked_as))
     return rows
-
-
-def _plain(question: str) -> str:
-    return " ".join(question.casefold().split())

@@ -8,7 +8,7 @@ from nbkit.data import made_texts, manifest
 from nbkit.data.text_sets import documents, open_text_set, source_fingerprint
 
 FINGERPRINTS, STORIES = (
-    ["8112b45b5b6042f2", "e82036592d1ffc53", "8c42abdf804c20cb", "f2789e8445d1cbba"],
+    ["8112b45b5b6042f2", "e82036592d1ffc53", "8c42abdf804c20cb", "e5e08bea2c97ff97"],
     "6431f1751ecfce26",
 )
 

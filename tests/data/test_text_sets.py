@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import json
 import math
+import re
 import shutil
 import sys
 import tracemalloc
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from nbkit.base import workspace
-from nbkit.data import check, check_text, fetching, manifest, schema, text_files
+from nbkit.data import check, check_text, fetching, manifest, schema, text_files, text_sets
 from nbkit.data.disk import DataError, hash_of
 from nbkit.data.schema import ManifestError
 from nbkit.data.text_sets import documents, here, open_text_set, source_fingerprint
@@ -299,7 +300,7 @@ def test_files_that_cannot_be_read(mine: Mine):
 
 
 def answers(mine: Mine, count: int = 600, **changed) -> dict[str, list]:
-    lines = [f"질문  {n // 2}번{'?' * (n % 3)},답 {n}" for n in range(count)]
+    lines = [f"질문{' ' * (n % 4)}{n // 2}번{'?' * (n % 3)},답 {n}" for n in range(count)]
     mine.write("a.csv", "Q,A\n" + "\n".join(lines))
     text = {"kind": "answers", "format": "csv", "files": {"train": ["a.csv"]}, "columns": {"text": "Q", "pair": "A"}}
     mine.describe(text | {"test_percent": 20}, **changed)
@@ -308,7 +309,7 @@ def answers(mine: Mine, count: int = 600, **changed) -> dict[str, list]:
 
 def test_rows_of_one_question_stay_together(mine: Mine):
     splits = answers(mine)
-    questions = {split: {" ".join(row.text.split()) for row in rows} for split, rows in splits.items()}
+    questions = {split: {re.sub(r"\D", "", row.text) for row in rows} for split, rows in splits.items()}
     assert sum(map(len, splits.values())) == 600
     assert not questions["train"] & questions["test"]
     assert not questions["train"] & questions["validation"]
@@ -316,6 +317,14 @@ def test_rows_of_one_question_stay_together(mine: Mine):
     assert 80 < len(splits["test"]) < 160
     assert 10 < len(splits["validation"]) < 50
     assert [int(row.pair[2:]) for row in splits["train"]] == sorted(int(row.pair[2:]) for row in splits["train"])
+
+
+def test_questions_that_are_written_differently_are_the_same():
+    asked = ("Ａ형은 어때?", "a형은  어때", "A형은, 어때?!", "a형은어때~")
+    assert {text_sets.plain_question(text) for text in asked} == {"a형은어때"}
+    assert text_sets.plain_question("a형은 어때 2") != text_sets.plain_question("a형은 어때")
+    assert text_sets.plain_question("?!") != text_sets.plain_question("...")
+    assert text_sets.plain_question(" ?! ") == "?!"
 
 
 def test_the_split_depends_on_nothing_but_the_question(mine: Mine):
