@@ -9,7 +9,6 @@ interrupted try has left is used by the next one.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
@@ -24,7 +23,7 @@ import numpy as np
 
 from nbkit.base import workspace
 from nbkit.base.record import write_json
-from nbkit.data import shards, text_sets
+from nbkit.data import disk, shards, text_sets
 from nbkit.data.corpus_workers import Workers
 from nbkit.data.disk import DataError, disk_full, read_json
 from nbkit.data.shards import Tokens
@@ -83,29 +82,10 @@ def for_source(
     named = re.sub(r"[^\w.-]+", "-", Path(source).resolve().name) or "text"
     folder = workspace.cache() / "corpora" / f"{named}-{of_source}-{tokenizer.fingerprint}"
     if not _about(folder):
-        with _alone(folder.name):
+        with disk.alone(folder.name, "cutting this text into tokens"):
             if not _about(folder):  # another process may have made it meanwhile
                 _make(folder, str(source), tokenizer, max(1, processes), progress or (lambda done: None))
     return Corpus(folder)
-
-
-@contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Only one process of this machine writes a corpus; the others wait and say so."""
-    from filelock import FileLock, Timeout
-
-    path = workspace.cache() / "locks" / f"corpus-{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(str(path))
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        print(f"{name}: another process is cutting this text into tokens; waiting for it", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Part(NamedTuple):

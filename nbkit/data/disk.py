@@ -1,15 +1,17 @@
-"""Small things every reader and writer of data needs: free space, hashes, whole files or none."""
+"""Small things every reader and writer of data needs: free space, hashes, locks, whole files or none."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nbkit.base import workspace
 from nbkit.base.amounts import size
 
 CHUNK = 1 << 20
@@ -38,6 +40,25 @@ def disk_full(error: OSError, folder: Path) -> DataError | None:
         f"the disk that holds {folder} is full ({free} free); {ELSEWHERE}, and run the same again: what has arrived "
         "is kept"
     )
+
+
+@contextlib.contextmanager
+def alone(name: str, doing: str) -> Iterator[None]:
+    """Only one process of this machine at a time; the others wait, and say what the one is `doing` with `name`."""
+    from filelock import FileLock, Timeout
+
+    path = workspace.cache() / "locks" / f"data-{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print(f"{name}: another process is {doing}; waiting for that", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def hash_of(path: Path, progress: Callable[[int], None] = lambda _: None, algorithm: str = "sha256") -> str:

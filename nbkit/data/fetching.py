@@ -6,15 +6,13 @@ manifests, under the name of the data set, or that name and the path of a single
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from nbkit.base import workspace
 from nbkit.base.record import write_json
-from nbkit.data import content, schema, unpack
+from nbkit.data import content, disk, schema, unpack
 from nbkit.data.disk import DataError, read_json
 from nbkit.data.download import Received, download, drive_id
 from nbkit.data.schema import UNKNOWN, Archive, Download, Manifest
@@ -63,25 +61,6 @@ def arrived_size(manifest: Manifest, folder: Path) -> int:
     """The bytes that an earlier, unfinished fetch into `folder` has left."""
     wanted = [folder / part.path for part in manifest.downloads] or [archive_path(manifest)]
     return sum(file.stat().st_size for path in wanted for file in (path, Path(f"{path}.part")) if file.is_file())
-
-
-@contextlib.contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Only one process of this machine at a time; the others wait and say so."""
-    from filelock import FileLock, Timeout
-
-    path = workspace.cache() / "locks" / f"data-{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(str(path))
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        print(f"{name}: another process is bringing it; waiting for that", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def fetch_archive(manifest: Manifest, folder: Path, source: str = "") -> None:
@@ -154,7 +133,7 @@ def _pins_path() -> Path:
 def _pin(name: str, got: Received) -> None:
     """Keep the hash of a first fetch for all later ones."""
     try:
-        with alone("pins.json"):
+        with disk.alone("pins.json", "bringing it"):
             pins = read_json(_pins_path()) | {name: dataclasses.asdict(got)}
             write_json(_pins_path(), dict(sorted(pins.items())))
     except OSError as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nbkit.base import workspace
 from nbkit.base.amounts import size
-from nbkit.data import content, fetching, film_reviews, rows, schema
+from nbkit.data import content, disk, fetching, film_reviews, rows, schema
 from nbkit.data.disk import DataError
 from nbkit.data.meter import Meter
 from nbkit.data.rows import Utterance
@@ -126,7 +126,7 @@ def fetch(name: str, source: str = "", count: int = 0) -> Path:
         if not folder.is_dir():
             raise absent(manifest)
         return folder
-    with fetching.alone(name):  # a second process waits, and then finds the work done
+    with disk.alone(name, "bringing it"):  # a second process waits, and then finds the work done
         if manifest.synthetic:
             _make(manifest, folder, count)
         elif is_here(manifest):
