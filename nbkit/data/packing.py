@@ -25,22 +25,22 @@ FOLLOWS, FOLLOWS_NOT = 0, 1  # as BertForPreTraining counts
 
 
 class Packed(NamedTuple):
-    """Sequences one behind another; sequence b is tokens[boundaries[b] : boundaries[b + 1]]."""
+    """Sequences one behind another; sequence b is tokens[boundaries[b] : boundaries[b + 1]]. Arrays, or tensors."""
 
-    tokens: np.ndarray  # [T] int64
-    types: np.ndarray  # [T] int64
-    boundaries: np.ndarray  # [B + 1] int64
+    tokens: Any  # [T] int64
+    types: Any  # [T] int64
+    boundaries: Any  # [B + 1] int64
 
 
 class MaskedBatch(NamedTuple):
-    """Sequences with hidden pieces, the longest first."""
+    """Sequences with hidden pieces, the longest first. Arrays, or tensors."""
 
-    tokens: np.ndarray  # [T] int64
-    types: np.ndarray  # [T] int64
-    boundaries: np.ndarray  # [B + 1] int64
-    masked: np.ndarray  # [M] int64, rising: places in tokens that are to be guessed
-    targets: np.ndarray  # [M] int64, what was there
-    next_sentence: np.ndarray  # [B] int64: 0 the second text follows the first, 1 it does not; [0] where not asked for
+    tokens: Any  # [T] int64
+    types: Any  # [T] int64
+    boundaries: Any  # [B + 1] int64
+    masked: Any  # [M] int64, rising: places in tokens that are to be guessed
+    targets: Any  # [M] int64, what was there
+    next_sentence: Any  # [B] int64: 0 the second text follows the first, 1 it does not; [0] where not asked for
 
 
 def pack(encodings: Iterable[Sequence[Any]]) -> Packed:
