@@ -1,13 +1,11 @@
 """Rows of a speech data set to batches of tokens and log-mel frames.
 
-Features are extracted once into one archive. The order of batches is a pure function of (seed, epoch), and so batch n
-of a run is the same whether the run came there in one go or was resumed, with any number of workers.
+Features are extracted once into one archive. The order of batches is that of data.batches.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -20,6 +18,7 @@ import numpy as np
 from nbkit.base import seeds, workspace
 from nbkit.data import audio, text
 from nbkit.data.audio import MelSpec
+from nbkit.data.batches import ShuffledBatches, SortedBatches
 from nbkit.data.manifest import Dataset, Utterance
 
 BLANK = "<blank>"
@@ -225,27 +224,18 @@ def collate(chosen: Sequence[int] | np.ndarray, rows: Sequence[Example], feature
     return Batch(tokens, token_lengths, mel, frame_lengths, speakers, np.asarray(chosen, np.int64))
 
 
-def epoch_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int, pool: int = 16) -> np.ndarray:
-    """The batches of an epoch: [batches, batch_size] indices, items of like length together. A pure function.
+class _Collate:
+    """Collates the examples of a data set for loading processes too."""
 
-    Items are shuffled, sorted by length within pools of `pool` batches, cut into batches, and the batches shuffled.
-    Each item comes once; where the last batch is not full, items from the head of the shuffle come a second time.
-    """
-    draw = seeds.generator(seed, "order", epoch)
-    shuffled = draw.permutation(len(lengths))
-    batches = -(-len(lengths) // batch_size)
-    filled = np.resize(shuffled, batches * batch_size)
-    span = pool * batch_size
-    pools = [filled[i : i + span] for i in range(0, len(filled), span)]
-    ordered = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
-    return draw.permutation(ordered.reshape(batches, batch_size))
+    def __init__(self, rows: Sequence[Example], features: FeatureArchive):
+        self.rows, self.features = rows, features
+
+    def __call__(self, chosen: np.ndarray, n: int, whole: np.ndarray) -> Batch:
+        return collate(chosen, self.rows, self.features)
 
 
-class SpeechBatches:
-    """A map-style data set of training batches: item n is part `part` of `parts` of the n-th batch of the run.
-
-    The parts of a batch are what micro-batches and processes share; together they are the batch.
-    """
+class SpeechBatches(ShuffledBatches):
+    """Training batches of utterances of like length, see data.batches."""
 
     def __init__(
         self,
@@ -256,41 +246,13 @@ class SpeechBatches:
         part: int = 0,
         parts: int = 1,
     ):
-        self.rows, self.features, self.seed, self.part, self.parts = rows, features, seed, part, parts
-        if not rows:
-            raise SpeechError(
-                "wanted utterances to learn from, the data set has none in its split 'train'; add recordings"
-            )
-        self.batch_size = min(batch_size, len(rows))
-        if self.batch_size < parts:
-            raise SpeechError(
-                f"a batch of {self.batch_size} utterances cannot be shared by {parts} processes and micro-batches; "
-                "use fewer of them, or a larger batch"
-            )
-        self.batches_per_epoch = -(-len(rows) // self.batch_size)
-        self._lengths = np.array([e.frames for e in rows])
-
-    @functools.lru_cache(maxsize=2)  # noqa: B019  the object lives as long as the run
-    def _order(self, epoch: int) -> np.ndarray:
-        return epoch_order(self._lengths, self.batch_size, self.seed, epoch)
-
-    def __getitem__(self, n: int) -> Batch:
-        epoch, index = divmod(n, self.batches_per_epoch)
-        return collate(self._order(epoch)[index][self.part :: self.parts], self.rows, self.features)
+        super().__init__([e.frames for e in rows], _Collate(rows, features), batch_size, seed, part, parts)
 
 
-class ValidationBatches:
-    """All rows once, in order of length: item n of len() batches. With several processes each takes its part."""
+class ValidationBatches(SortedBatches):
+    """All utterances once, in order of length, see data.batches."""
 
     def __init__(
         self, rows: Sequence[Example], features: FeatureArchive, batch_size: int, part: int = 0, parts: int = 1
     ):
-        order = np.argsort([e.frames for e in rows], kind="stable")[part::parts]
-        self.rows, self.features = rows, features
-        self._batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, n: int) -> Batch:
-        return collate(self._batches[n], self.rows, self.features)
+        super().__init__([e.frames for e in rows], _Collate(rows, features), batch_size, part, parts)

@@ -8,10 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from nbkit.base import record, workspace
+from nbkit.base import drive, workspace
 from nbkit.data import corpus, manifest, text_sets, tokenizer_training
 from nbkit.data import tokenizer as tokenizers
 from nbkit.data.corpus import Corpus
@@ -19,7 +20,10 @@ from nbkit.data.disk import DataError
 from nbkit.data.meter import Meter
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models import kobert
-from nbkit.train.store import MANIFEST, CheckpointStore, load
+from nbkit.train import inventory, snapshot
+from nbkit.train.shelf import Shelf
+from nbkit.train.store import MANIFEST, Checkpoint, CheckpointStore, load
+from nbkit.train.task import warmup_linear
 
 PRETRAINING = "kobert_pretrain"
 WEIGHTS = "kobert_weights"  # the manifest of the published ones
@@ -66,38 +70,64 @@ def tokenised(source: str, tokenizer: Tokenizer) -> Corpus:
 
 
 def newest_run() -> str:
-    """The name of the pre-training that was written to last and has a checkpoint; empty where there is none."""
-    found = (run for run in record.runs(PRETRAINING) if CheckpointStore(run.folder / "checkpoints").steps())
-    return next((run.name for run in found), "")
+    """The name of the pre-training that was written to last and has a checkpoint, here or on the mirror; else ""."""
+    shelf = _shelf()
+    found, _ = inventory.look(shelf if shelf is not None and shelf.root.is_dir() else None)
+    return next((run.name for run in found if run.task == PRETRAINING and (run.here or run.there)), "")
 
 
-def open_encoder(source: str | os.PathLike) -> kobert.Loaded:
-    """A KoBERT from the name or folder of a run, the folder of a checkpoint, or whatever models.kobert.load opens.
+def open_encoder(source: str | os.PathLike) -> tuple[str, kobert.Loaded]:
+    """A KoBERT, and the name that finds the same weights again.
 
-    "kobert_weights" are the published weights with the published tokenizer, where both have been fetched.
+    source  the name or folder of a run, for its newest checkpoint; NAME@STEP for that of a step; the folder of a
+            checkpoint; "kobert_weights", the published ones; or whatever models.kobert.load opens. A run that is not
+            on this machine is brought back from the mirror
     raises  FileNotFoundError where there is none of them, naming the runs there are; DataError where the published
             ones are not here, naming what to fetch
     """
-    path = Path(source)
-    folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
+    path, (name, _, step) = Path(source), str(source).partition("@")
+    folder = Path(name) if (Path(name) / "checkpoints").is_dir() else workspace.runs() / name
     if (path / MANIFEST).is_file():
-        checkpoint = load(path)
-    elif (folder / record.CONFIG).exists():
-        checkpoint = CheckpointStore(folder / "checkpoints").newest()
-    elif path.exists():
-        return kobert.load(path)
-    elif str(source) == WEIGHTS:
-        return published()
-    else:
-        checkpoint = None
+        return str(source), _of_checkpoint(load(path))
+    if str(source) == WEIGHTS:
+        return str(source), published()
+    if path.exists() and not (path / "checkpoints").is_dir():
+        return str(source), kobert.load(path)
+    if step and not step.isdecimal():
+        raise FileNotFoundError(f"wanted NAME@STEP with a number, got {source}")
+    checkpoint = _checkpoint(folder, int(step) if step else None)
     if checkpoint is None:
-        known = ", ".join(run.name for run in record.runs(PRETRAINING)) or "none yet; run 41_kobert_pretrain first"
+        found, _ = inventory.look(_shelf())
+        known = ", ".join(f"{r.name} ({r.step:,} steps)" for r in found if r.task == PRETRAINING)
         raise FileNotFoundError(
-            f"wanted a run with a checkpoint, an export or a file of weights, got {source}; runs: {known}"
+            f"wanted a run with a checkpoint, an export or a file of weights, got {source}; runs: "
+            f"{known or 'none yet; run 41_kobert_pretrain first'}"
         )
+    return f"{folder.name}@{checkpoint.step}", _of_checkpoint(checkpoint)
+
+
+def _shelf() -> Shelf | None:
+    place = drive.mirror_folder()
+    return Shelf(place) if place is not None else None
+
+
+def _checkpoint(folder: Path, step: int | None) -> Checkpoint | None:
+    """The checkpoint of a step, or the newest, of a run that lies here or is brought back from the mirror."""
+    here = CheckpointStore(folder / "checkpoints")
+    if not here.steps() or (step is not None and step not in here.steps()):
+        shelf = _shelf()
+        if shelf is not None and shelf.root.is_dir() and shelf.names(snapshot.folder(folder.name)):
+            with contextlib.suppress(inventory.InventoryError):  # of a step that is not there either
+                inventory.restore(shelf, folder.name, step)
+    if step is None:
+        return here.newest()
+    return load(here.steps()[step]) if step in here.steps() else None
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> kobert.Loaded:
     prefix = "model.encoder." if "reader" in checkpoint.about else "model."  # of a task on KoBERT, or of KoBERT alone
     weights = {k.removeprefix(prefix): v for k, v in checkpoint.weights.items() if k.startswith(prefix)}
-    return kobert.from_parts(weights, checkpoint.about)
+    return kobert.from_parts(weights, {k: v for k, v in checkpoint.about.items() if k != "reader"})
 
 
 def published() -> kobert.Loaded:
@@ -108,6 +138,16 @@ def published() -> kobert.Loaded:
     loaded, tokenizer = kobert.load(manifest.folder_of(both[0])), tokenizers.kobert()
     about = loaded.about | kobert.describe(loaded.model.config, tokenizer)
     return kobert.Loaded(loaded.model, tokenizer, about)
+
+
+def check_schedule(config: Any) -> Callable[[int], float]:
+    """The learning rate of BERT for a task's parameters; ValueError for steps behind the end of the schedule."""
+    if config.stop_at > config.schedule_steps:
+        raise ValueError(
+            f"wanted stop_at of at most schedule_steps ({config.schedule_steps:,}), got {config.stop_at:,}: behind it "
+            "the learning rate is 0. Raise both, which opens another run; init_from lets it start from this one"
+        )
+    return warmup_linear(config.learning_rate, config.warmup_steps, config.schedule_steps)
 
 
 def weights_fingerprint(model: nn.Module) -> str:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from nbkit.data import audio, manifest, speech, text
 from nbkit.data.audio import MelSpec
+from nbkit.data.batches import epoch_order
 from nbkit.data.speech import Batch, FeatureArchive, TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import decoder, layers
@@ -146,7 +147,7 @@ def training(size: str, batch_size: int, bf16: bool) -> Ways:
     lengths = np.array([row.frames for row in rows])
     orders = {
         "random": np.random.default_rng(1).permutation(len(rows)).reshape(-1, batch_size),
-        "bucketed": speech.epoch_order(lengths, batch_size, seed=0, epoch=0),
+        "bucketed": epoch_order(lengths, batch_size, seed=0, epoch=0),
     }
     batches = {name: _middling(order, lengths, rows, features, name) for name, order in orders.items()}
     torch.manual_seed(0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nbkit.base.record import Record
 from nbkit.data import packing
 from nbkit.data.packing import MaskedBatch
 from nbkit.data.tokenizer import TokenizerError
@@ -26,9 +27,10 @@ METRIC = "accuracy in blanks"
 
 
 def hidden(task: KoBERTPretrainTask, count: int = 6) -> list[tuple[str, str]]:
-    """The first sequences of a training batch, as the model gets them, and what it is to find out."""
+    """Sequences of ordinary length of the first training batch, as the model gets them, and what it is to find out."""
     batch, rows = task.batches("train", 0, 1)[0], []
-    for start, end in list(zip(batch.boundaries, batch.boundaries[1:]))[-count:]:
+    first = max(0, (len(batch.boundaries) - 1 - count) // 2)  # they are sorted by length
+    for start, end in list(zip(batch.boundaries, batch.boundaries[1:]))[first : first + count]:
         inside = (batch.masked >= start) & (batch.masked < end)
         shown = task.tokenizer.decode(batch.tokens[start:end], specials=True).replace("[MASK]", BLANK)
         rows.append((shown, " · ".join(task.tokenizer.pieces[i] for i in batch.targets[inside])))
@@ -47,11 +49,12 @@ def base_camp(task: KoBERTPretrainTask, results: Results) -> None:
     results.measure("its neighbours", METRIC, text.accuracy, guesses, truth, seconds=time.monotonic() - began)
 
 
-def enter(task: KoBERTPretrainTask, results: Results, modules: Any, name: str) -> None:
-    """What the network guesses in the blanks of the same texts, into the table."""
+def enter(task: KoBERTPretrainTask, results: Results, modules: Any, run: Record, name: str) -> None:
+    """What the network guesses in the blanks of the same texts, into the table; seconds of learning and guessing."""
     began = time.monotonic()
     guesses, truth = task.guesses(modules["model"])
-    results.measure(name, METRIC, text.accuracy, guesses, truth, seconds=time.monotonic() - began)
+    seconds = sum(row["seconds"] for row in run.rows("train")) + time.monotonic() - began
+    results.measure(name, METRIC, text.accuracy, guesses, truth, seconds=seconds)
 
 
 class Neighbours:

@@ -16,13 +16,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from nbkit.base.params import param
+from nbkit.base.record import Record
 from nbkit.data import packing
+from nbkit.data.batches import ShuffledBatches, SortedBatches
 from nbkit.evaluate import text
 from nbkit.evaluate.baselines import TextClassifier
 from nbkit.evaluate.results import Results
 from nbkit.models import kobert
 from nbkit.models.kobert import KoBERT, Scorer
-from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask, InOrder, Rows, columns
+from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask, columns
 from nbkit.train.task import Modules, Probe
 
 PROBED = 2000  # validation rows that a probe looks at
@@ -52,6 +54,17 @@ class Labelled(NamedTuple):
     targets: Any  # [B] int64 labels, or float32 scores
 
 
+class LabelledRows:
+    """Rows to batches, for loading processes too."""
+
+    def __init__(self, encoded: list, targets: np.ndarray):
+        self.encoded, self.targets = encoded, targets
+        self.lengths = [len(ids) for ids, _ in encoded]
+
+    def __call__(self, chosen: np.ndarray, n: int, whole: np.ndarray) -> Labelled:
+        return Labelled(*packing.pack([self.encoded[i] for i in chosen]), self.targets[chosen])
+
+
 class KoBERTClassifyTask(FineTuneTask):
     """A label for each text or pair."""
 
@@ -62,11 +75,12 @@ class KoBERTClassifyTask(FineTuneTask):
         super().__init__(config)
         if self.texts.kind != self.kind:
             raise ValueError(f"{self.name} wants a text set with {self.kind}, {self.texts.name} has {self.texts.kind}")
-        self._encoded = {
-            split: kobert.encode(self.tokenizer, *columns(self.texts.splits[split]), config.max_length)
+        self._rows = {
+            split: LabelledRows(
+                kobert.encode(self.tokenizer, *columns(self.texts.splits[split]), config.max_length), self.truth(split)
+            )
             for split in ("train", "validation")
         }
-        self._targets = {split: self.truth(split) for split in ("train", "validation")}
 
     def truth(self, split: str) -> np.ndarray:
         """What is true of each row of a split: number of its label. [N] int64"""
@@ -81,15 +95,10 @@ class KoBERTClassifyTask(FineTuneTask):
         return Scorer(encoder, self.outputs)
 
     def batches(self, split: str, part: int, parts: int) -> Any:
-        encoded, targets = self._encoded[split], self._targets[split]
-        lengths = [len(ids) for ids, _ in encoded]
-
-        def collate(chosen: np.ndarray, _: int) -> Labelled:
-            return Labelled(*packing.pack([encoded[i] for i in chosen]), targets[chosen])
-
+        rows, config = self._rows[split], self.config
         if split == "train":
-            return Rows(lengths, collate, self.config.batch_size, self.config.seed, part, parts)
-        return InOrder(lengths, collate, 4 * self.config.batch_size, part, parts)
+            return ShuffledBatches(rows.lengths, rows, config.batch_size, config.seed, part, parts, pool=1)
+        return SortedBatches(rows.lengths, rows, 4 * config.batch_size, part, parts)
 
     def weights(self, batch: Labelled) -> dict[str, float]:
         return {"cross_entropy": float(len(batch.targets))}
@@ -102,7 +111,7 @@ class KoBERTClassifyTask(FineTuneTask):
     def probe(self, modules: Modules, step: int) -> Probe:
         rows = self.texts.splits["validation"][:PROBED]
         found = self.answers(modules, rows)
-        return Probe({name: float(f(found, self._targets["validation"][: len(rows)])) for name, f in self.METRICS})
+        return Probe({name: float(f(found, self.truth("validation")[: len(rows)])) for name, f in self.METRICS})
 
     METRICS: ClassVar = (("accuracy", text.accuracy),)
 
@@ -111,7 +120,10 @@ class KoBERTClassifyTask(FineTuneTask):
         return self.reader(modules).scores(*columns(rows)).argmax(-1)
 
     def base_camp(self, results: Results, split: str = "test") -> None:
-        """The simplest thing that works into the table: TF-IDF of characters and a linear SVM."""
+        """The simplest thing that works into the table: TF-IDF of characters and a linear SVM.
+
+        seconds are those of learning and answering together
+        """
         train, test = self.texts.splits["train"], self.texts.splits[split]
         began = time.monotonic()
         texts, pairs = columns(train)
@@ -119,11 +131,12 @@ class KoBERTClassifyTask(FineTuneTask):
         texts, pairs = columns(test)
         self._enter(results, "TF-IDF + SVM", camp.predict(texts, pairs), split, time.monotonic() - began)
 
-    def enter(self, results: Results, modules: Modules, name: str = "", split: str = "test") -> None:
-        """The measures of a network into the table, with intervals; seconds are those of reading the rows."""
+    def enter(self, results: Results, modules: Modules, run: Record, split: str = "test") -> None:
+        """The measures of a trained network into the table, with intervals; seconds as in the base camp."""
         began = time.monotonic()
         found = self.answers(modules, self.texts.splits[split])
-        self._enter(results, name or f"KoBERT, {self.start}", found, split, time.monotonic() - began)
+        seconds = self.seconds(run) + time.monotonic() - began
+        self._enter(results, f"KoBERT, {self.start}", found, split, seconds)
 
     def _enter(self, results: Results, system: str, found: np.ndarray, split: str, seconds: float) -> None:
         truth = self.truth(split)

@@ -5,29 +5,29 @@ Source: paper_notes/bert.md#fine-tuning
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import nn
 
 from nbkit.base import record, seeds
 from nbkit.base.params import param
 from nbkit.data import text_sets
-from nbkit.data.speech import epoch_order
+from nbkit.data.disk import DataError
 from nbkit.data.text_sets import TextRow
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models import kobert
 from nbkit.models.kobert import KoBERT
 from nbkit.tasks import encoders
 from nbkit.train import store
-from nbkit.train.task import Modules, Optimization, Training, warmup_linear
+from nbkit.train.store import CheckpointError
+from nbkit.train.task import Modules, Optimization, Training
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class FineTune(Training):
     count: int = param(0, "Learn from so many rows of the data set. 0 takes all.", low=0)
     init_from: str = param(
         "auto",
-        "A run of 41_kobert_pretrain, an export, or kobert_weights: the published KoBERT, once it and kobert_tokenizer "
-        "are fetched (`nbkit data fetch NAME`). auto: the newest run; none: random weights.",
+        "A run of 41_kobert_pretrain, an export, kobert_weights (as published). auto: newest run; none: random.",
     )
     tokenizer: str = param("auto", "Where the start has none: kobert, new, or a folder. auto: kobert where it lies.")
     vocabulary: int = param(8000, "Pieces of a new tokenizer.", low=100, high=60_000)
@@ -66,7 +65,14 @@ SMOKE = {
     "evaluate_every": 100,
     "save_every": 50,
 }
-BASE = {"batch_size": 128, "learning_rate": 5e-5, "warmup_steps": 235, "evaluate_every": 500, "save_every": 250}
+BASE = {
+    "size": "base",
+    "batch_size": 128,
+    "learning_rate": 5e-5,
+    "warmup_steps": 235,
+    "evaluate_every": 500,
+    "save_every": 250,
+}
 
 
 class FineTuneTask:
@@ -79,23 +85,38 @@ class FineTuneTask:
     def __init__(self, config: Any):
         """Open the data set and the weights; raises DataError, FileNotFoundError or ValueError in words."""
         self.config = config
-        self.rate = warmup_linear(config.learning_rate, config.warmup_steps, config.schedule_steps)
+        encoders.check_schedule(config)
         name = config.dataset
         if name == "auto":
             name = self.real_set if text_sets.here(self.real_set) else self.smoke_set
         self.texts = text_sets.open_text_set(name, config.count)
-        self.origin = config.init_from
-        if self.origin == "auto":
-            self.origin = encoders.newest_run()
-        elif self.origin == "none":
-            self.origin = ""
-        self.parent = encoders.open_encoder(self.origin) if self.origin else None
+        self.origin, self.parent = self._begin(config.init_from)
+        self.config = dataclasses.replace(config, init_from=self.origin or "none")
         self.tokenizer = self._tokenizer()
         self.model_config = self._shape()
         if config.max_length > self.model_config.positions:
             raise ValueError(
                 f"wanted max_length of at most {self.model_config.positions}, got {config.max_length}; lower it"
             )
+
+    def _begin(self, source: str) -> tuple[str, kobert.Loaded | None]:
+        """The weights to start from, and the name that finds them again; "" and None for random ones.
+
+        "auto" stays with what an unfinished run of these parameters began with, also where pre-training went on.
+        """
+        if source == "auto":
+            source = self._unfinished() or encoders.newest_run() or "none"
+        return ("", None) if source == "none" else encoders.open_encoder(source)
+
+    def _unfinished(self) -> str:
+        """What the newest run that differs from this one in nothing but its start began with, if it is not finished."""
+        wanted = {**self.config.identity(), "init_from": ""}
+        for run in record.runs(self.name):
+            known = run.config.get("identity", {})
+            if {**known, "init_from": ""} == wanted and run.status()["state"] not in ("finished", "new"):
+                with contextlib.suppress(FileNotFoundError, DataError, CheckpointError):  # what it began with is gone
+                    return encoders.open_encoder(known["init_from"])[0] if known["init_from"] != "none" else ""
+        return ""
 
     def _tokenizer(self) -> Tokenizer:
         if self.parent is not None and self.parent.tokenizer is not None:
@@ -112,11 +133,12 @@ class FineTuneTask:
                 f"wanted weights of {self.tokenizer.vocabulary:,} pieces, as the tokenizer has, {self.origin} has "
                 f"{known.vocabulary:,}; name its own tokenizer"
             )
-        return dataclasses.replace(known, dropout=self.config.dropout)
+        return dataclasses.replace(known, dropout=self.config.dropout, attention_dropout=None)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(rows):,} {split}" for split, rows in self.texts.splits.items())
-        return f"{self.texts.name}: {counts}; starts from {self.origin or 'random weights'}"
+        none = "random weights; init_from names others, a run of 41_kobert_pretrain or kobert_weights"
+        return f"{self.texts.name}: {counts}; starts from {self.origin or none}"
 
     def from_random(self) -> Self:
         """The same task and the same shape of a model, from random weights: what pre-training is measured against."""
@@ -129,6 +151,11 @@ class FineTuneTask:
     def start(self) -> str:
         """How this run's row in a table of results is called."""
         return "pre-trained" if self.origin else "random start"
+
+    @staticmethod
+    def seconds(run: record.Record) -> float:
+        """That training took, all sessions together, without evaluations."""
+        return sum(row["seconds"] for row in run.rows("train"))
 
     def record(self) -> record.Record:
         """The run folder of these parameters, opened for writing."""
@@ -155,12 +182,16 @@ class FineTuneTask:
     def optimizations(self, modules: Modules) -> dict[str, Optimization]:
         groups = encoders.decayed(modules["model"], self.config.weight_decay)
         adam = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-6, fused=True)
-        return {"adam": Optimization(adam, self.rate, clip_norm=1.0)}
+        return {"adam": Optimization(adam, encoders.check_schedule(self.config), clip_norm=1.0)}
 
     def prepare(self, modules: Modules, batch: Any) -> None: ...
 
     def amount(self, batch: Any) -> dict[str, int]:
         return {"tokens": len(batch.tokens)}
+
+    def told(self) -> dict[str, Any]:
+        """What the name of an export says first."""
+        return {}
 
     def reader(self, modules: Modules) -> kobert.Reader:
         """The network with all that it takes to ask it."""
@@ -177,67 +208,11 @@ class FineTuneTask:
 
     def export(self, modules: Modules, folder: Path, step: int) -> Path:
         """Write network and tokenizer into folder/exports as one file that opens alone, see kobert.open_reader."""
-        about = {"dataset": self.texts.name, "seed": self.config.seed, "step": step}
+        about = {**self.told(), "dataset": self.texts.name, "seed": self.config.seed, "step": step}
         path = folder / "exports" / f"{record.export_name(self.name, **about)}.safetensors"
         self.reader(modules).save(path)
         store.copy_export(path)
         return path
-
-
-class Rows:
-    """Training batches of rows: item n is part `part` of `parts` of the n-th batch of the run, by length."""
-
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        collate: Callable[[np.ndarray, int], Any],
-        batch_size: int,
-        seed: int,
-        part: int,
-        parts: int,
-    ):
-        """collate   makes a batch from the numbers of its rows and n"""
-        if not len(lengths):
-            raise ValueError("wanted rows to learn from, the data set has none in its split 'train'")
-        self.batch_size = min(batch_size, len(lengths))
-        if self.batch_size < parts:
-            raise ValueError(
-                f"a batch of {self.batch_size} rows cannot be shared by {parts} processes and micro-batches; use fewer "
-                "of them, or a larger batch"
-            )
-        self._lengths, self._collate, self._seed = np.asarray(lengths), collate, seed
-        self._part, self._parts = part, parts
-        self._per_epoch = -(-len(lengths) // self.batch_size)
-        self._order = functools.lru_cache(maxsize=2)(self._batches)
-
-    def _batches(self, epoch: int) -> np.ndarray:
-        return epoch_order(self._lengths, self.batch_size, self._seed, epoch, pool=1)
-
-    def __getitem__(self, n: int) -> Any:
-        epoch, index = divmod(n, self._per_epoch)
-        return self._collate(self._order(epoch)[index][self._part :: self._parts], n)
-
-
-class InOrder:
-    """All rows once, by length: item n of len() batches; with several processes each takes its part."""
-
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        collate: Callable[[np.ndarray, int], Any],
-        batch_size: int,
-        part: int,
-        parts: int,
-    ):
-        order = np.argsort(lengths, kind="stable")[part::parts]
-        self._batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        self._collate = collate
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, n: int) -> Any:
-        return self._collate(self._batches[n], n)
 
 
 def columns(rows: Iterable[TextRow]) -> tuple[list[str], list[str]]:

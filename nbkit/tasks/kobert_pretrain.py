@@ -8,6 +8,7 @@ Source: paper_notes/bert.md
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from nbkit.tasks import encoders
 from nbkit.train import store
 from nbkit.train.device import tensors
 from nbkit.train.loop import FitResult
-from nbkit.train.task import Modules, Optimization, Picture, Probe, Training, warmup_linear
+from nbkit.train.task import Modules, Optimization, Picture, Probe, Training
 from nbkit.views.blanks import BLANK
 
 PROBED = 8  # validation batches that a probe guesses in
@@ -65,7 +66,7 @@ class KoBERTPretrain(Training):
     batch_size: int = param(128, "Sequences a step, over all processes.", low=1)
     ramp_steps: int = param(0, "Let the batch grow from an eighth in so many steps. 0 starts whole.", low=0)
     learning_rate: float = param(1e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
-    compile: bool = param(False, "Compile the network, which takes a minute and pays on a GPU.", identity=False)
+    compile: bool = param(False, "Compile the network, which takes a minute. Not measured on a GPU.", identity=False)
 
     PRESETS: ClassVar = {
         "smoke": {
@@ -129,7 +130,7 @@ class KoBERTPretrainTask:
         raises  DataError, TokenizerError or ValueError in words, before anything is trained
         """
         self.config = config
-        self.rate = warmup_linear(config.learning_rate, config.warmup_steps, config.schedule_steps)
+        encoders.check_schedule(config)
         self.source = encoders.running_text(config.corpus)
         self.tokenizer = encoders.of_text(config.tokenizer, self.source, config.vocabulary)
         self.corpus = encoders.tokenised(self.source, self.tokenizer)
@@ -140,7 +141,8 @@ class KoBERTPretrainTask:
             )
         self.parent: kobert.Loaded | None = None
         if config.init_from:
-            self.parent = encoders.open_encoder(config.init_from)
+            origin, self.parent = encoders.open_encoder(config.init_from)
+            self.config = dataclasses.replace(config, init_from=origin)
             self._check_parent(self.parent)
         self._reading = {
             "max_length": config.max_length,
@@ -194,7 +196,7 @@ class KoBERTPretrainTask:
     def optimizations(self, modules: Modules) -> dict[str, Optimization]:
         groups = encoders.decayed(modules["model"], self.config.weight_decay)
         adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
-        return {"adam": Optimization(adam, self.rate, clip_norm=1.0)}
+        return {"adam": Optimization(adam, encoders.check_schedule(self.config), clip_norm=1.0)}
 
     def batches(self, split: str, part: int, parts: int) -> Any:
         if split == "train":

@@ -9,9 +9,10 @@ Source: paper_notes/bert.md#search
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,13 +23,16 @@ from torch.nn import functional
 
 from nbkit.base import seeds, workspace
 from nbkit.base.params import param
+from nbkit.base.record import Record
 from nbkit.data import packing
+from nbkit.data.batches import ShuffledBatches, SortedBatches
+from nbkit.data.tokenizer import Tokenizer
 from nbkit.evaluate import text
 from nbkit.evaluate.baselines import Bm25Search
 from nbkit.models import kobert
 from nbkit.models.kobert import Embedder, KoBERT, Reader, Scorer
-from nbkit.tasks.kobert_answers import Answers, Lookup, Ranked
-from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask, InOrder, Rows
+from nbkit.tasks.kobert_answers import Answers, Lookup, Ranked, ranked
+from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask
 from nbkit.train.task import Modules, Probe
 
 PROBED = 200  # validation questions that a probe ranks
@@ -40,6 +44,7 @@ class KoBERTSearch(FineTune):
     """Parameters of 43_kobert_search."""
 
     dataset: str = param("auto", "A text set of answers. auto: songys_chatbot where it lies, else made answers.")
+    compare: bool = param(True, "In the notebook, also train a bi-encoder from random weights.", identity=False)
     ranker: str = param("bi", "bi places texts, cross reads pairs. The notebook trains both.", choices=("bi", "cross"))
     temperature: float = param(0.05, "bi: cosines are divided by this.", low=0.001, high=10.0)
     negatives: int = param(5, "cross: wrong answers beside the right one.", low=1, high=HARD)
@@ -76,13 +81,64 @@ class Paired(NamedTuple):
     places: Any  # [Q, 1 + N] int64, which pair; the right one in column 0
 
 
+class PlacedRows:
+    """Questions to batches for a bi-encoder, for loading processes too."""
+
+    def __init__(self, answers: Answers, split: str, tokenizer: Tokenizer, max_length: int):
+        questions = answers.questions[split]
+        self.lengths = [len(question.text) for question in questions]
+        self._owners = np.array([question.answer for question in questions])
+        self._right = [sorted(answers.right(question.text)) for question in questions]
+        self._questions = kobert.encode(tokenizer, [question.text for question in questions], (), max_length)
+        self._answers = kobert.encode(tokenizer, answers.answers, (), max_length)
+
+    def __call__(self, chosen: np.ndarray, n: int, whole: np.ndarray) -> Placed:
+        """The questions of a part, and the answers of the whole batch: what is wrong for a question is the same in any
+        number of parts.
+        """
+        owners = np.unique(self._owners[whole])
+        targets = np.searchsorted(owners, self._owners[chosen])
+        encoded = [self._questions[i] for i in chosen] + [self._answers[i] for i in owners]
+        packed, places = _by_length(encoded)
+        wrong = np.array([~np.isin(owners, self._right[i]) for i in chosen])
+        wrong[np.arange(len(chosen)), targets] = True
+        return Placed(*packed, places[: len(chosen)], places[len(chosen) :], targets, wrong)
+
+
+class PairedRows:
+    """Questions to batches for a cross-encoder, for loading processes too."""
+
+    def __init__(self, answers: Answers, split: str, tokenizer: Tokenizer, hard: np.ndarray, config: KoBERTSearch):
+        self.lengths = [len(question.text) for question in answers.questions[split]]
+        self._answers, self._split, self._tokenizer, self._hard = answers, split, tokenizer, hard
+        self._config = config
+
+    def __call__(self, chosen: np.ndarray, n: int, whole: np.ndarray) -> Paired:
+        """Half of the wrong answers are those that share words with the question, half are any."""
+        count, pairs = self._config.negatives, []
+        for i in chosen.tolist():
+            question = self._answers.questions[self._split][i]
+            at = n if self._split == "train" else 0
+            draw = seeds.generator(self._config.seed, "negatives", self._split, at, question.id)
+            hard = draw.permutation(self._hard[i])[: (count + 1) // 2]
+            right, most = self._answers.right(question.text), len(self._answers.answers)
+            others = draw.permutation(most) if most < 10 * count else draw.integers(0, most, 4 * count + 8)
+            wrong = [a for a in dict.fromkeys([*hard.tolist(), *others.tolist()]) if a not in right][:count]
+            pairs += [(question.text, self._answers.answers[a]) for a in (question.answer, *wrong)]
+        texts, answers = zip(*pairs)
+        packed, places = _by_length(kobert.encode(self._tokenizer, texts, answers, self._config.max_length))
+        return Paired(*packed, places.reshape(len(chosen), -1))
+
+
 class KoBERTSearchTask(FineTuneTask):
     """Questions and their answers."""
 
     name, real_set, smoke_set = "kobert_search", "songys_chatbot", "made_answers"
 
     def __init__(self, config: KoBERTSearch):
-        super().__init__(config)
+        # what only the other ranker uses does not make another run of this one
+        unused = "negatives" if config.ranker == "bi" else "temperature"
+        super().__init__(replace(config, **{unused: KoBERTSearch.field(unused).default}))
         if self.texts.kind != "answers":
             raise ValueError(f"kobert_search wants a text set with answers, {self.texts.name} has {self.texts.kind}")
         self.answers = Answers(self.texts)
@@ -92,24 +148,26 @@ class KoBERTSearchTask(FineTuneTask):
                 f"wanted at most {most} negatives, as there are answers that are wrong for every question, got "
                 f"{config.negatives}; lower it"
             )
-        encode = partial(kobert.encode, self.tokenizer, max_length=config.max_length)
-        if config.ranker == "bi":
-            self._answers = encode(self.answers.answers, ())
-            self._questions = {
-                split: encode([q.text for q in self.answers.questions[split]], ()) for split in ("train", "validation")
-            }
-        else:
-            self._hard = {split: self._hard_answers(split) for split in ("train", "validation")}
+        self._rows: dict[str, PlacedRows | PairedRows] = {}
+        for split in ("train", "validation"):
+            if config.ranker == "bi":
+                self._rows[split] = PlacedRows(self.answers, split, self.tokenizer, config.max_length)
+            else:
+                hard = self._hard_answers(split)
+                self._rows[split] = PairedRows(self.answers, split, self.tokenizer, hard, self.config)
 
     def _hard_answers(self, split: str) -> np.ndarray:
         """Wrong answers that BM25 takes for right, from the cache where they were found before. [Q, HARD] int64"""
         path = workspace.cache() / "hard_answers" / f"{self.texts.fingerprint}-{split}-{HARD}.npy"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial_path = path.with_suffix(".part.npy")
+            partial_path = path.with_suffix(f".{os.getpid()}.part.npy")
             np.save(partial_path, self.answers.hard(split, HARD))
             partial_path.replace(path)
         return np.load(path)
+
+    def told(self) -> dict[str, Any]:
+        return {"ranker": self.config.ranker}
 
     @property
     def outputs(self) -> int:
@@ -119,37 +177,10 @@ class KoBERTSearchTask(FineTuneTask):
         return Embedder(encoder) if self.config.ranker == "bi" else Scorer(encoder, 1)
 
     def batches(self, split: str, part: int, parts: int) -> Any:
-        questions = self.answers.questions[split]
-        collate = partial(self._placed if self.config.ranker == "bi" else self._paired, split)
-        lengths = [len(question.text) for question in questions]
+        rows, config = self._rows[split], self.config
         if split == "train":
-            return Rows(lengths, collate, self.config.batch_size, self.config.seed, part, parts)
-        return InOrder(lengths, collate, self.config.batch_size, part, parts)
-
-    def _placed(self, split: str, chosen: np.ndarray, n: int) -> Placed:
-        questions = [self.answers.questions[split][i] for i in chosen]
-        owners, targets = np.unique([question.answer for question in questions], return_inverse=True)
-        encoded = [self._questions[split][i] for i in chosen] + [self._answers[i] for i in owners]
-        packed, places = _by_length(encoded)
-        wrong = np.array([~np.isin(owners, list(self.answers.right(q.text))) for q in questions])
-        wrong[np.arange(len(questions)), targets] = True
-        return Placed(*packed, places[: len(questions)], places[len(questions) :], targets.astype(np.int64), wrong)
-
-    def _paired(self, split: str, chosen: np.ndarray, n: int) -> Paired:
-        """Half of the wrong answers are those that share words with the question, half are any."""
-        count, pairs = self.config.negatives, []
-        for i in chosen.tolist():
-            question = self.answers.questions[split][i]
-            draw = seeds.generator(self.config.seed, "negatives", split, n if split == "train" else 0, question.id)
-            hard = draw.permutation(self._hard[split][i])[: (count + 1) // 2]
-            right, most = self.answers.right(question.text), len(self.answers.answers)
-            others = draw.permutation(most) if most < 10 * count else draw.integers(0, most, 4 * count + 8)
-            wrong = [a for a in dict.fromkeys([*hard.tolist(), *others.tolist()]) if a not in right][:count]
-            pairs += [(question.text, self.answers.answers[a]) for a in (question.answer, *wrong)]
-        texts, answers = zip(*pairs)
-        encoded = kobert.encode(self.tokenizer, texts, answers, self.config.max_length)
-        packed, places = _by_length(encoded)
-        return Paired(*packed, places.reshape(len(chosen), -1))
+            return ShuffledBatches(rows.lengths, rows, config.batch_size, config.seed, part, parts, pool=1)
+        return SortedBatches(rows.lengths, rows, config.batch_size, part, parts)
 
     def weights(self, batch: Placed | Paired) -> dict[str, float]:
         return {"cross_entropy": float(len(batch.questions if isinstance(batch, Placed) else batch.places))}
@@ -164,6 +195,17 @@ class KoBERTSearchTask(FineTuneTask):
             targets = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
         yield "adam", {"cross_entropy": functional.cross_entropy(logits, targets, reduction="sum")}
 
+    def rank(self, modules: Modules, run: Record) -> list[Ranked]:
+        """What a trained bi-encoder makes of the test questions: with the answers, and with known questions too."""
+        search = partial(EmbeddingSearch, self.reader(modules))
+        name = "bi-encoder" if self.origin else "bi-encoder, random start"
+        return ranked(name, search, self.answers, seconds=self.seconds(run))
+
+    def rerank(self, modules: Modules, run: Record, first: Ranked, temperature: float) -> Ranked:
+        """What a trained cross-encoder makes of a bi-encoder's ranking, see reranked()."""
+        found = reranked(first, temperature, self.reader(modules), self.answers, self.config.rerank)
+        return found._replace(seconds=found.seconds + self.seconds(run))
+
     @torch.no_grad()
     def probe(self, modules: Modules, step: int) -> Probe:
         candidates = self.answers.candidates("validation")[:PROBED]
@@ -174,7 +216,8 @@ class KoBERTSearchTask(FineTuneTask):
         else:
             scores = read_together(self.reader(modules), self.answers, questions, candidates[:, :HARD])
         found = text.ranks(scores, np.zeros(len(scores), np.int64))
-        return Probe({"recall@1": float(text.recall_at(found, 1)), "MRR": float(text.mrr(found))})
+        of = f"of {scores.shape[1]}"
+        return Probe({f"recall@1 {of}": float(text.recall_at(found, 1)), f"MRR {of}": float(text.mrr(found))})
 
 
 class EmbeddingSearch:
@@ -196,7 +239,12 @@ def read_together(reader: Reader, answers: Answers, questions: Sequence[str], ca
 
 
 def reranked(
-    first: Ranked, temperature: float, reader: Reader, answers: Answers, top: int, split: str = "test"
+    first: Ranked,
+    temperature: float,
+    reader: Reader,
+    answers: Answers,
+    top: int,
+    split: str = "test",
 ) -> Ranked:
     """The `top` best of a bi-encoder's ranking in the order that both give; the others stay behind them as they were.
 
