@@ -1,6 +1,6 @@
 """Two questions that the makers of KoBERT answered without figures: how many pieces, and what do more processes bring?
 
-python -m nbkit.tasks.kobert_bench vocabularies --budget 150
+python -m nbkit.tasks.kobert_bench vocabularies --budget 50
 python -m nbkit.tasks.kobert_bench processes --most 2
 """
 
@@ -37,8 +37,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("what", choices=("vocabularies", "processes", "worker"))
     parser.add_argument("--corpus", default="auto")
     parser.add_argument("--size", default="small", choices=tuple(kobert.SIZES))
-    parser.add_argument("--budget", type=float, default=150, help="PFLOP of each pre-training")
-    parser.add_argument("--rows", type=int, default=40_000, help="reviews that each is fine-tuned on")
+    parser.add_argument("--budget", type=float, default=50, help="TFLOP of each pre-training")
+    parser.add_argument("--rows", type=int, default=30_000, help="reviews that each is fine-tuned on")
     parser.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
     parser.add_argument("--most", type=int, default=os.cpu_count() or 1, help="processes, one thread each")
     parser.add_argument("--steps", type=int, default=8)
@@ -53,7 +53,7 @@ def vocabularies(given: argparse.Namespace) -> None:
     for pieces in SIZES:
         config = KoBERTPretrain(corpus=given.corpus, tokenizer="new", vocabulary=pieces, size=given.size)
         task = KoBERTPretrainTask(config)
-        steps = max(20, round(given.budget * 1e15 / flop_of_a_step(task)))
+        steps = max(20, round(given.budget * 1e12 / flop_of_a_step(task)))
         changed = {"stop_at": steps, "schedule_steps": steps, "warmup_steps": max(1, steps // 10)}
         changed |= {"precision": given.precision, "evaluate_every": steps, "save_every": steps}
         task = KoBERTPretrainTask(KoBERTPretrain.from_dict(config.as_dict() | changed))

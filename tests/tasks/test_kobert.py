@@ -139,7 +139,7 @@ def test_a_run_and_its_export_can_be_started_from(pretrained):
     [
         ({"stop_at": 50, "schedule_steps": 40}, "the learning rate is 0"),
         ({"stop_at": 20, "schedule_steps": 20, "warmup_steps": 20}, "more schedule_steps"),
-        ({"tokenizer": "kobert"}, "NBKIT_DATA"),
+        ({"tokenizer": "kobert"}, "nbkit data fetch kobert_tokenizer"),
         ({"corpus": "no_such_set"}, "no_such_set"),
     ],
 )
