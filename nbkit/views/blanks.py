@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BLANK = "▢"
-_LONGEST = 38  # letters of a text that are shown around its blank
+_ROOM = 28  # Hangul syllables that fit before the pieces
 
 
 def plot(
@@ -58,11 +59,19 @@ def plot(
 
 
 def _around(text: str) -> str:
-    """The text near its blank, cut at both ends where it is long."""
-    at = text.find(BLANK)
-    start = max(0, min(at - _LONGEST // 2, len(text) - _LONGEST))
-    cut = text[start : start + _LONGEST]
-    return ("…" if start else "") + cut + ("…" if start + _LONGEST < len(text) else "")
+    """The text near its blank, as much of it as there is room for, and points where it was cut."""
+    first = last = max(text.find(BLANK), 0)  # both inclusive
+    room = _ROOM - _width(text[first : first + 1])
+    while (first > 0 or last < len(text) - 1) and room > 0:
+        before = first > 0 and (last >= len(text) - 1 or text.find(BLANK) - first <= last - text.find(BLANK))
+        first, last = (first - 1, last) if before else (first, last + 1)
+        room -= _width(text[first if before else last])
+    return ("…" if first else "") + text[first : last + 1] + ("…" if last < len(text) - 1 else "")
+
+
+def _width(letters: str) -> float:
+    """In widths of a Hangul syllable."""
+    return sum(1.0 if unicodedata.east_asian_width(letter) in "WFA" else 0.55 for letter in letters)
 
 
 def _shown(piece: str) -> str:

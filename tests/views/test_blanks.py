@@ -27,6 +27,17 @@ def test_each_blank_has_its_text_its_guesses_and_the_truth():
     assert style.png(ax).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    "text", ["가" * 60 + "▢", "▢" + "가" * 60, "가" * 30 + "▢" + "가" * 30, "w" * 50 + "▢" + "가" * 9]
+)
+def test_a_long_text_ends_before_the_pieces(text):
+    ax = blanks.plot([text], GUESSES[:1], SHARES[:1], ["▁참"])
+    ax.figure.canvas.draw()
+    shown = next(one for one in ax.texts if blanks.BLANK in one.get_text())
+    right = ax.transData.inverted().transform(shown.get_window_extent())[1, 0]
+    assert -0.9 < right < 0.05
+
+
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ValueError, match="same M > 0 blanks, got 2, 1"):
         blanks.plot(TEXTS, GUESSES, SHARES, ["▁참"])
