@@ -28,7 +28,7 @@ def test_each_blank_has_its_text_its_guesses_and_the_truth():
 
 
 @pytest.mark.parametrize(
-    "text", ["가" * 60 + "▢", "▢" + "가" * 60, "가" * 30 + "▢" + "가" * 30, "w" * 50 + "▢" + "가" * 9]
+    "text", ["가" * 60 + "▢", "▢" + "가" * 60, "가" * 30 + "▢" + "가" * 30, "reads " * 9 + "▢" + "가" * 9]
 )
 def test_a_long_text_ends_before_the_pieces(text):
     ax = blanks.plot([text], GUESSES[:1], SHARES[:1], ["▁참"])
