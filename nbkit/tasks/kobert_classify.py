@@ -40,6 +40,14 @@ class KoBERTClassify(FineTune):
 
     PRESETS: ClassVar = {
         "smoke": {"dataset": "made_reviews", "init_from": "none", **SMOKE},
+        "cpu": {
+            "precision": "bf16",
+            "stop_at": 4500,
+            "schedule_steps": 4500,
+            "warmup_steps": 450,
+            "evaluate_every": 1500,
+            "save_every": 500,
+        },
         "pairs": {"dataset": "question_pair", "stop_at": 600, "schedule_steps": 600},
         "colab": {"dataset": "nsmc", "stop_at": 2344, "schedule_steps": 2344, "workers": 2, **BASE},
     }

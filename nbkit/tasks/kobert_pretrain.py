@@ -81,7 +81,14 @@ class KoBERTPretrain(Training):
             "evaluate_every": 100,
             "save_every": 50,
         },
-        "cpu": {"precision": "bf16", "evaluate_every": 500, "save_every": 250},
+        "cpu": {
+            "precision": "bf16",
+            "stop_at": 4000,
+            "schedule_steps": 4000,
+            "warmup_steps": 400,
+            "evaluate_every": 500,
+            "save_every": 250,
+        },
         "colab": {
             "corpus": "nsmc_raw",
             "size": "base",

@@ -36,6 +36,7 @@ class KoBERTRegress(FineTune):
 
     PRESETS: ClassVar = {
         "smoke": {"dataset": "made_scores", "init_from": "none", **SMOKE},
+        "cpu": {"precision": "bf16"},
         "colab": {"dataset": "kor_sts", "stop_at": 900, "schedule_steps": 900, "workers": 2, **BASE, "batch_size": 32},
     }
 

@@ -56,6 +56,7 @@ class KoBERTSearch(FineTune):
 
     PRESETS: ClassVar = {
         "smoke": {"dataset": "made_answers", "init_from": "none", **SMOKE, "vocabulary": 300, "negatives": 3},
+        "cpu": {"precision": "bf16", "batch_size": 48, "stop_at": 800, "schedule_steps": 800},
         "colab": {"dataset": "songys_chatbot", "stop_at": 800, "schedule_steps": 800, "workers": 2, **BASE},
     }
 
