@@ -1,4 +1,10 @@
-"""KoBERT. Source: paper_notes/kobert.md"""
+"""KoBERT. Source: paper_notes/kobert.md
+
+loaded = kobert.load("kobert_pretrain.step-2000.safetensors")
+tokenizer = loaded.tokenizer.with_added(["노잼", "ㅋㅋㅋ"])         words of one's own, each one id
+model = kobert.widened(loaded.model, tokenizer)                  starts them from the pieces that they were
+kobert.save_export("wider.safetensors", model, tokenizer, {})    to go on with, as `init_from` of a task
+"""
 
 from nbkit.models.kobert.config import SIZES, KoBERTConfig, flop_per_token, sized
 from nbkit.models.kobert.files import Loaded, describe, from_parts, load, save_export, save_folder
@@ -6,6 +12,7 @@ from nbkit.models.kobert.heads import Embedder, Scorer
 from nbkit.models.kobert.model import KoBERT, KoBERTOutput
 from nbkit.models.kobert.onnx import export_onnx
 from nbkit.models.kobert.reader import Reader, describe_reader, encode, open_reader, reader_from_parts
+from nbkit.models.kobert.wider import widened
 
 __all__ = [
     "SIZES",
@@ -28,4 +35,5 @@ __all__ = [
     "save_export",
     "save_folder",
     "sized",
+    "widened",
 ]

@@ -30,6 +30,7 @@ from nbkit.models.kobert.config import KoBERTConfig
 from nbkit.models.kobert.model import TIED, KoBERT
 
 FORMAT = "nbkit.kobert.1"
+ENCODER = "encoder."  # begins the names of KoBERT's weights in a network with a head
 KINDS = "an export, a folder of transformers, or weights of PyTorch, safetensors or MXNet"
 WEIGHTS = "model.safetensors", "pytorch_model.bin"  # of transformers, the first is taken
 _DAMAGED = (
@@ -83,10 +84,16 @@ def describe(config: KoBERTConfig, tokenizer: Tokenizer | None) -> dict[str, Any
 
 
 def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Loaded:
-    """The model from a state dict and what describe() said when it was kept. ValueError where they do not fit."""
+    """The model from a state dict and what describe() said when it was kept. ValueError where they do not fit.
+
+    Of a reader, a network with a head for a task, it is the encoder alone.
+    """
     if about.get("format") != FORMAT:
         raise ValueError(f"wanted a KoBERT in format {FORMAT}, got {about.get('format')!r}")
     model = KoBERT(KoBERTConfig.from_dict(about["config"]))
+    if "reader" in about:
+        about = {name: value for name, value in about.items() if name != "reader"}
+        weights = {name.removeprefix(ENCODER): value for name, value in weights.items() if name.startswith(ENCODER)}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -100,16 +107,22 @@ def save_export(path: str | os.PathLike, model: KoBERT, tokenizer: Tokenizer | N
     """Write one .safetensors file that load() opens alone; `about` is kept beside what describe() says."""
     _check_pair(model, tokenizer)
     told = json.dumps(about | describe(model.config, tokenizer), ensure_ascii=False)
-    return _write_weights(Path(path), model, {"nbkit": told})
+    return write_weights(Path(path), model.state_dict(), {"nbkit": told})
 
 
 def save_folder(folder: str | os.PathLike, model: KoBERT, tokenizer: Tokenizer | None) -> Path:
     """Write a folder that transformers' BertForPreTraining and BertModel open, with the two files of the tokenizer."""
     _check_pair(model, tokenizer)
-    folder = Path(folder)
-    _write_weights(folder / WEIGHTS[0], model, {"format": "pt"})
+    return write_folder(Path(folder), model.state_dict(), model, tokenizer, {"architectures": ["BertForPreTraining"]})
+
+
+def write_folder(
+    folder: Path, state: dict[str, Tensor], model: KoBERT, tokenizer: Tokenizer | None, more: dict[str, Any]
+) -> Path:
+    """Weights under transformers' names, the config.json of `model` with `more`, and the files of the tokenizer."""
+    write_weights(folder / WEIGHTS[0], state, {"format": "pt"})
     values = model.config.as_dict() | {"attention_dropout": model.bert.encoder.dropout}
-    told = {"architectures": ["BertForPreTraining"], **_FIXED, "dtype": "float32", "pad_token_id": Tokenizer.pad}
+    told = {**_FIXED, "dtype": "float32", "pad_token_id": Tokenizer.pad, **more}
     told |= {theirs: values[ours] for ours, theirs in _THEIRS.items()}
     (folder / "config.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     if tokenizer is not None:
@@ -129,7 +142,7 @@ def load(path: str | os.PathLike, *, heads: int | None = None) -> Loaded:
         return _from_folder(path, given)
     if not path.is_file():
         raise FileNotFoundError(f"wanted {KINDS}, there is nothing at {path}; mend the path")
-    state, kept = _read(path)
+    state, kept = read(path)
     if kept is not None:
         return from_parts(state, kept)
     return _from_others(state, given, path, None)
@@ -151,7 +164,7 @@ def _from_folder(folder: Path, given: dict[str, Any]) -> Loaded:
         raise ValueError(f"wanted a BERT with {wanted} in {folder}, got {odd}; that is not built here")
     given = {ours: told[theirs] for ours, theirs in _THEIRS.items() if theirs in told} | given
     whole = any(folder.glob("tokenizer*.model")) and any(folder.glob("*vocab*.json"))
-    return _from_others(_read(found[0])[0], given, folder, Tokenizer.load(folder) if whole else None)
+    return _from_others(read(found[0])[0], given, folder, Tokenizer.load(folder) if whole else None)
 
 
 def _from_others(state: dict[str, Tensor], given: dict[str, Any], path: Path, tokenizer: Tokenizer | None) -> Loaded:
@@ -161,8 +174,11 @@ def _from_others(state: dict[str, Tensor], given: dict[str, Any], path: Path, to
     return Loaded(model, tokenizer, about)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
-    """The tensors in a file, and what an export says of itself."""
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """The tensors in a file, and what an export says of itself.
+
+    raises  ValueError for what is damaged or holds no weights
+    """
     with open(path, "rb") as file:
         start = file.read(64)
     if start.startswith(mxnet.MAGIC):
@@ -192,7 +208,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | N
         return load_file(path), None if kept is None else json.loads(kept)
     except (SafetensorError, ValueError) as error:
         raise ValueError(
-            f"wanted safetensors, {path} is damaged or not whole ({error}); copy or export it again"
+            f"wanted safetensors, {path} is damaged or not whole and cannot be read ({error}); copy or export it again"
         ) from error
 
 
@@ -231,13 +247,13 @@ def _check_pair(model: KoBERT, tokenizer: Tokenizer | None) -> None:
         )
 
 
-def _write_weights(path: Path, model: KoBERT, metadata: dict[str, str]) -> Path:
+def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
+    """Write tensors into a .safetensors file, whole or not at all, each once."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
-    state = model.state_dict()
-    weights = {name: value.detach().cpu().contiguous() for name, value in state.items() if name not in TIED}
-    save_file(weights, temporary, metadata=metadata)
+    kept = {name: value for name, value in state.items() if name.removeprefix(ENCODER) not in TIED}
+    save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, temporary, metadata=metadata)
     os.replace(temporary, path)
     return path

@@ -30,6 +30,11 @@ class Scorer(nn.Module):
         """Logits or scores of a batch with tokens, types, boundaries. [B, outputs]"""
         return self.output(self.dropout(self.encoder(batch).pooled))
 
+    def padded(self, tokens: Tensor, types: Tensor, inside: Tensor) -> Tensor:
+        """The same of sequences side by side: tokens, types [B, T], inside [B, T] false where padded. [B, outputs]"""
+        hidden, _, _ = self.encoder.encode(tokens, types, inside)
+        return self.output(self.dropout(self.encoder.bert.pooled(hidden[:, 0])))
+
 
 class Embedder(nn.Module):
     """The mean of all hidden states of a text, on the unit sphere: near is alike."""
@@ -46,3 +51,9 @@ class Embedder(nn.Module):
         which = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
         sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, which, hidden)
         return functional.normalize(sums / lengths[:, None], dim=-1)
+
+    def padded(self, tokens: Tensor, types: Tensor, inside: Tensor) -> Tensor:
+        """The same of sequences side by side: tokens, types [B, T], inside [B, T] false where padded. [B, C]"""
+        hidden, _, _ = self.encoder.encode(tokens, types, inside)
+        read = inside[:, :, None].float()
+        return functional.normalize((hidden.float() * read).sum(1) / read.sum(1), dim=-1)

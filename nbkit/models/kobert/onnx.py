@@ -1,4 +1,4 @@
-"""KoBERT for onnxruntime, proven equal on the spot."""
+"""KoBERT, alone or with a head for a task, for onnxruntime; proven equal on the spot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from nbkit.data.tokenizer import Tokenizer
+from nbkit.models.kobert.heads import Embedder, Scorer
 from nbkit.models.kobert.model import KoBERT
+from nbkit.models.kobert.reader import Reader
 
 INPUTS = "input_ids", "attention_mask", "token_type_ids"  # [B, T] int64 each
 OUTPUTS = "hidden", "pooled", "masked_logits"  # [B, T, C], [B, C], [M, V] where input_ids is [MASK], row by row
@@ -25,9 +27,11 @@ _SHAPES = (1, 1), (2, 7), (1, 40), (5, 23)  # that parity is proven on, as far a
 class _Padded(nn.Module):
     """The padded path under the names that are usual for inputs."""
 
+    outputs = OUTPUTS
+
     def __init__(self, model: KoBERT):
         super().__init__()
-        self.model = model
+        self.model, self.config = model, model.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
         hidden, _, _ = self.model.encode(input_ids, token_type_ids, attention_mask > 0)
@@ -36,10 +40,24 @@ class _Padded(nn.Module):
         return hidden, self.model.bert.pooled(hidden[:, 0]), self.model.cls.predictions(chosen, embedding)
 
 
-def export_onnx(path: str | os.PathLike, model: KoBERT) -> Path:
-    """Write an .onnx file of the encoder and the head that guesses, for batches of any size and length.
+class _Answering(nn.Module):
+    """The same of a network with a head."""
 
-    Inputs are INPUTS, outputs are OUTPUTS. Before it returns, onnxruntime has run the file on random batches.
+    def __init__(self, model: Scorer | Embedder):
+        super().__init__()
+        self.model, self.config = model, model.encoder.config
+        self.outputs = ("logits",) if isinstance(model, Scorer) else ("vector",)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
+        return (self.model.padded(input_ids, token_type_ids, attention_mask > 0),)
+
+
+def export_onnx(path: str | os.PathLike, model: KoBERT | Reader) -> Path:
+    """Write an .onnx file of a model for batches of any size and length.
+
+    Inputs are INPUTS. Outputs of the encoder with the head that guesses are OUTPUTS; of a reader they are what its
+    scores() are: "logits" [B, outputs] in the order of its labels, or the unit "vector" [B, C]. Before it
+    returns, onnxruntime has run the file on random batches.
     raises  ImportError where onnx, onnxscript or onnxruntime lacks; RuntimeError where outputs differ by over 1e-4
     """
     try:
@@ -53,7 +71,8 @@ def export_onnx(path: str | os.PathLike, model: KoBERT) -> Path:
         ) from error
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    padded = _Padded(copy.deepcopy(model).float().cpu().eval())
+    own = copy.deepcopy(model.model if isinstance(model, Reader) else model).float().cpu().eval()
+    padded = _Padded(own) if isinstance(own, KoBERT) else _Answering(own)
     temporary = path.with_name(f".{path.name}")
     try:
         _write(temporary, padded)
@@ -70,8 +89,8 @@ def export_onnx(path: str | os.PathLike, model: KoBERT) -> Path:
     return path
 
 
-def _write(path: Path, padded: _Padded) -> None:
-    example = _batch(np.random.default_rng(0), 2, min(6, padded.model.config.positions), padded.model.config)
+def _write(path: Path, padded: _Padded | _Answering) -> None:
+    example = _batch(np.random.default_rng(0), 2, min(6, padded.config.positions), padded.config)
     axes: Any = {name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in INPUTS}
     chatter = logging.getLogger("torch.onnx")
     level = chatter.level
@@ -84,7 +103,7 @@ def _write(path: Path, padded: _Padded) -> None:
                 tuple(map(torch.as_tensor, example)),
                 path,
                 input_names=list(INPUTS),
-                output_names=list(OUTPUTS),
+                output_names=list(padded.outputs),
                 dynamic_shapes=axes,
                 dynamo=True,
                 external_data=False,
@@ -105,12 +124,15 @@ def _batch(rng: np.random.Generator, batch: int, tokens: int, config: Any) -> li
 
 
 @torch.no_grad()
-def _difference(session: Any, padded: _Padded, rng: np.random.Generator, batch: int, tokens: int) -> float:
+def _difference(session: Any, padded: _Padded | _Answering, rng: np.random.Generator, batch: int, tokens: int) -> float:
     """The greatest between what the file and the model give for a random batch."""
-    config = padded.model.config
+    config = padded.config
     inputs = _batch(rng, batch, min(tokens, config.positions), config)
-    theirs = session.run(list(OUTPUTS), dict(zip(INPUTS, inputs)))
+    theirs = session.run(list(padded.outputs), dict(zip(INPUTS, inputs)))
     ours = [output.numpy() for output in padded(*map(torch.as_tensor, inputs))]
     inside = inputs[1] > 0
-    pairs = [(theirs[0][inside], ours[0][inside]), *zip(theirs[1:], ours[1:])]
-    return max(float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else float("inf") for a, b in pairs)
+    if padded.outputs == OUTPUTS:  # what stands where nothing is to read means nothing
+        theirs[0], ours[0] = theirs[0][inside], ours[0][inside]
+    return max(
+        float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else float("inf") for a, b in zip(theirs, ours)
+    )

@@ -20,7 +20,7 @@ from torch import Tensor
 from nbkit.data import packing
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models.kobert.config import KoBERTConfig
-from nbkit.models.kobert.files import describe, from_parts
+from nbkit.models.kobert.files import describe, from_parts, read, write_folder, write_weights
 from nbkit.models.kobert.heads import Embedder, Scorer
 
 TOKENS_AT_ONCE = 8192  # that a pass over many texts holds
@@ -78,16 +78,29 @@ class Reader:
         outputs = self.model.output.out_features if isinstance(self.model, Scorer) else 0
         return describe_reader(self.model.encoder.config, self.tokenizer, outputs, self.labels, self.max_length)
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike) -> Path:
         """Write network, tokenizer and labels into one .safetensors file."""
-        from safetensors.torch import save_file
+        told = json.dumps(self.about(), ensure_ascii=False)
+        return write_weights(Path(path), self.model.state_dict(), {"nbkit": told})
 
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-        partial = path.with_name(path.name + ".part")
-        save_file(weights, partial, {"nbkit": json.dumps(self.about())})
-        os.replace(partial, path)
+    def save_folder(self, folder: str | os.PathLike) -> Path:
+        """Write a folder that transformers opens, with the files of the tokenizer.
+
+        A Scorer becomes BertForSequenceClassification, whose logits are scores(). An Embedder becomes BertModel; the
+        mean of its last_hidden_state where attention_mask is 1, divided by its length, is scores().
+        """
+        encoder, more = self.model.encoder, {}
+        if isinstance(self.model, Scorer):
+            bert = {f"bert.{name}": value for name, value in encoder.bert.state_dict().items()}
+            state = bert | {f"classifier.{name}": value for name, value in self.model.output.state_dict().items()}
+            names = self.labels or tuple(f"score {n}" for n in range(self.model.output.out_features))
+            more["architectures"] = ["BertForSequenceClassification"]
+            more["problem_type"] = "single_label_classification" if self.labels else "regression"
+            more["id2label"] = {str(n): name for n, name in enumerate(names)}
+            more["label2id"] = {name: n for n, name in enumerate(names)}
+        else:
+            state, more["architectures"] = encoder.bert.state_dict(), ["BertModel"]
+        return write_folder(Path(folder), state, encoder, self.tokenizer, more)
 
 
 def describe_reader(
@@ -122,7 +135,7 @@ def _pieces(order: np.ndarray, encoded: list[tuple[np.ndarray, np.ndarray]]) -> 
 def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Reader:
     """A reader from the weights of its network and what about() said."""
     told = about["reader"]
-    encoder = from_parts({k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}, about)
+    encoder = from_parts(weights, about)
     if encoder.tokenizer is None:
         raise ValueError("wanted a reader with its tokenizer, got one without; export it again")
     model = Scorer(encoder.model, told["outputs"]) if told["outputs"] else Embedder(encoder.model)
@@ -132,15 +145,8 @@ def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Read
 
 def open_reader(path: str | os.PathLike) -> Reader:
     """A reader from the file that save() wrote; raises ValueError for any other file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("nbkit", "{}"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except SafetensorError as error:
-        raise ValueError(f"wanted a whole .safetensors file, {path} cannot be read ({error}); copy it again") from error
-    if "reader" not in about:
+    weights, about = read(Path(path))
+    if about is None or "reader" not in about:
         raise ValueError(
             f"wanted an export of kobert_classify, kobert_regress or kobert_search, {path} has no head for a task; "
             "kobert.load opens the encoder alone"
