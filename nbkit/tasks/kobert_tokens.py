@@ -10,7 +10,7 @@ import tempfile
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -24,6 +24,7 @@ from nbkit.tasks import encoders
 from nbkit.views.pieces import KNOWN, SPECIAL, UNKNOWN, Cut, Piece
 
 APART = 10  # one of so many documents is not learnt from; drawn, for topics may come in turn
+FEW = 20  # documents, of which a tenth would be one or none
 COVERAGES = (0.99, 0.9995, 1.0)  # KoBERT's is the second
 
 
@@ -89,13 +90,32 @@ def unknowns(tokenizer: Tokenizer, lines: Sequence[str], count: int = 10) -> lis
 
 
 def split_text(source: str, lines: int) -> tuple[list[str], list[str]]:
-    """The first lines of a text to learn from, and those of a tenth of its documents, which are kept apart."""
-    learnt, apart = [], []
-    for n, document in enumerate(text_sets.documents(source)):
-        (learnt if seeds.key(0, "kept apart", n) % APART else apart).extend(document)
+    """The first lines of a text to learn from, and those of a tenth of its documents, which are kept apart.
+
+    Where there are few documents in so many lines, they are a tenth of the lines.
+    raises  ValueError where the text is too short for lines on both sides
+    """
+    learnt, apart, used = _sides(text_sets.documents(source), lines)
+    if used < FEW:
+        learnt, apart, _ = _sides(([line] for document in text_sets.documents(source) for line in document), lines)
+    if not learnt or not apart:
+        got = f"{len(learnt)} and {len(apart)}"
+        raise ValueError(
+            f"wanted lines to learn from and lines to measure on in {source}, got {got}; take a text of 100 or more"
+        )
+    return learnt, apart
+
+
+def _sides(units: Iterable[list[str]], lines: int) -> tuple[list[str], list[str], int]:
+    """Units of lines to learn from, those kept apart, and how many units there were until the first side was full."""
+    learnt: list[str] = []
+    apart: list[str] = []
+    used = 0
+    for used, unit in enumerate(units, 1):
+        (learnt if seeds.key(0, "kept apart", used - 1) % APART else apart).extend(unit)
         if len(learnt) >= lines:
             break
-    return learnt[:lines], apart
+    return learnt[:lines], apart, used
 
 
 class Measured(NamedTuple):

@@ -60,6 +60,20 @@ def test_what_is_kept_apart_is_not_learnt_from(monkeypatch):
     assert fewer[1] == apart[: len(fewer[1])]
 
 
+def test_few_documents_are_kept_apart_by_the_line(tmp_path):
+    path = tmp_path / "one.txt"
+    path.write_text("\n".join(f"줄 {n}" for n in range(600)), encoding="utf-8")
+    learnt, apart = kobert_tokens.split_text(str(tmp_path), 10_000)
+    assert sorted([*learnt, *apart]) == sorted(f"줄 {n}" for n in range(600))
+    assert 30 < len(apart) < 90
+    fewer = kobert_tokens.split_text(str(path), 100)
+    assert fewer == (learnt[:100], apart[: len(fewer[1])])
+    assert fewer[1]
+    path.write_text("한 줄", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"lines to learn from and lines to measure on in .*, got \d and \d; take"):
+        kobert_tokens.split_text(str(path), 100)
+
+
 def test_vocabularies_of_the_sizes_that_the_text_gives(learnt):
     found = kobert_tokens.vocabularies("500, 400,99999", learnt)
     assert list(found)[:2] == [402, 502]
