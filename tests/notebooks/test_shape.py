@@ -46,6 +46,23 @@ def faults(source: str) -> list[str]:
     return found
 
 
+def assigned(source: str) -> set[str]:
+    """The names that the code of a cell leaves behind."""
+    found: set[str] = set()
+    left = list(ast.iter_child_nodes(ast.parse(source)))
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {name.asname or name.name.split(".")[0] for name in node.names}
+        elif not isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+            left += ast.iter_child_nodes(node)
+    return found
+
+
 def test_there_are_notebooks():
     assert NOTEBOOKS
 
@@ -81,6 +98,19 @@ def test_code_cells_are_thin(path):
         if "parameters" not in cell.metadata.get("tags", [])
     }
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@each_notebook
+def test_parameters_are_left_as_they_were_given(path):
+    """Or the cell that reads them fails when it is run again."""
+    code = cells(path, "code")
+    parameters = next(assigned(cell.source) for cell in code if "parameters" in cell.metadata.get("tags", []))
+    found = {
+        cell.id: assigned(cell.source) & parameters
+        for cell in code
+        if "parameters" not in cell.metadata.get("tags", [])
+    }
+    assert {name: names for name, names in found.items() if names} == {}
 
 
 @each_notebook
@@ -139,3 +169,16 @@ def test_pages_carry_the_one_address(page):
 def test_faults_of_a_cell_are_found(source, fault):
     found = faults(source)
     assert (fault is None and not found) or any(fault in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("a, (b, *c) = d = 1, (2, 3)", "abcd"),
+        ("for a in b:\n    c = [d for d in e if (f := d)]", "ac"),
+        ("import a.x\nfrom b import x as c\nwith d as e:\n    pass", "ace"),
+        ("def a(b):\n    c = 1\nlambda d: d\n{e: f for e, f in g}\nh.i = j[0] = 1", "a"),
+    ],
+)
+def test_names_that_a_cell_leaves_are_found(source, names):
+    assert assigned(source) == set(names)
