@@ -125,9 +125,9 @@ def _checkpoint(folder: Path, step: int | None) -> Checkpoint | None:
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> kobert.Loaded:
-    prefix = "model.encoder." if "reader" in checkpoint.about else "model."  # of a task on KoBERT, or of KoBERT alone
-    weights = {k.removeprefix(prefix): v for k, v in checkpoint.weights.items() if k.startswith(prefix)}
-    return kobert.from_parts(weights, {k: v for k, v in checkpoint.about.items() if k != "reader"})
+    """Of KoBERT alone or of a task on it: from_parts tells by `about`."""
+    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
+    return kobert.from_parts(weights, checkpoint.about)
 
 
 def published() -> kobert.Loaded:
