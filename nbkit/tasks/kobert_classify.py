@@ -96,11 +96,11 @@ class KoBERTClassifyTask(FineTuneTask):
         return np.array([number[row.label] for row in self.texts.splits[split]], np.int64)
 
     @property
-    def outputs(self) -> int:
-        return len(self.texts.labels)
+    def reads_as(self) -> tuple[str, int]:
+        return "scores", len(self.texts.labels)
 
     def head(self, encoder: KoBERT) -> Scorer:
-        return Scorer(encoder, self.outputs)
+        return Scorer(encoder, self.reads_as[1])
 
     def batches(self, split: str, part: int, parts: int) -> Any:
         rows, config = self._rows[split], self.config

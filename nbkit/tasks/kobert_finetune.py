@@ -198,13 +198,13 @@ class FineTuneTask:
         return kobert.Reader(modules["model"], self.tokenizer, self.texts.labels, self.config.max_length)
 
     @property
-    def outputs(self) -> int:
-        """Numbers that the network gives for a text; 0 where it gives a vector."""
+    def reads_as(self) -> tuple[str, int]:
+        """The kind of head, as kobert.describe_reader has it, and the outputs of a Scorer."""
         raise NotImplementedError
 
     def contents(self) -> dict[str, Any]:
         about = self.texts.labels, self.config.max_length
-        return kobert.describe_reader(self.model_config, self.tokenizer, self.outputs, *about)
+        return kobert.describe_reader(self.model_config, self.tokenizer, *self.reads_as, *about)
 
     def export(self, modules: Modules, folder: Path, step: int) -> Path:
         """Write network and tokenizer into folder/exports as one file that opens alone, see kobert.open_reader."""

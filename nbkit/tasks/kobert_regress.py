@@ -54,8 +54,8 @@ class KoBERTRegressTask(KoBERTClassifyTask):
         return ((scores - known.mean()) / (known.std() or 1.0)).astype(np.float32)
 
     @property
-    def outputs(self) -> int:
-        return 1
+    def reads_as(self) -> tuple[str, int]:
+        return "scores", 1
 
     def weights(self, batch: Labelled) -> dict[str, float]:
         return {"squared_error": float(len(batch.targets))}

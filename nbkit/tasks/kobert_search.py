@@ -30,7 +30,7 @@ from nbkit.data.tokenizer import Tokenizer
 from nbkit.evaluate import text
 from nbkit.evaluate.baselines import Bm25Search
 from nbkit.models import kobert
-from nbkit.models.kobert import Embedder, KoBERT, Reader, Scorer
+from nbkit.models.kobert import Embedder, KoBERT, Matcher, Reader
 from nbkit.tasks.kobert_answers import Answers, Lookup, Ranked, ranked
 from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask
 from nbkit.train.task import Modules, Probe
@@ -171,11 +171,11 @@ class KoBERTSearchTask(FineTuneTask):
         return {"ranker": self.config.ranker}
 
     @property
-    def outputs(self) -> int:
-        return 0 if self.config.ranker == "bi" else 1
+    def reads_as(self) -> tuple[str, int]:
+        return ("vector" if self.config.ranker == "bi" else "match"), 0
 
-    def head(self, encoder: KoBERT) -> Embedder | Scorer:
-        return Embedder(encoder) if self.config.ranker == "bi" else Scorer(encoder, 1)
+    def head(self, encoder: KoBERT) -> Embedder | Matcher:
+        return Embedder(encoder) if self.config.ranker == "bi" else Matcher(encoder)
 
     def batches(self, split: str, part: int, parts: int) -> Any:
         rows, config = self._rows[split], self.config

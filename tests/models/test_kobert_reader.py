@@ -6,7 +6,7 @@ import torch
 
 from nbkit.data import texts, tokenizer_training
 from nbkit.models import kobert
-from nbkit.models.kobert import Embedder, KoBERT, Reader, Scorer, onnx
+from nbkit.models.kobert import Embedder, KoBERT, Matcher, Reader, Scorer, onnx
 
 TEXTS = ("감자를 샀다", "오늘은 날씨가 좋아서 산책을 했습니다.", "네")
 PAIRS = ("네", "", "정말 그렇게 말했어요")
@@ -32,10 +32,11 @@ def readers(encoder, tokenizer):
         "labels": Reader(Scorer(encoder, 3), tokenizer, ("bad", "good", "so so"), 32),
         "score": Reader(Scorer(encoder, 1), tokenizer, (), 32),
         "place": Reader(Embedder(encoder), tokenizer, (), 32),
+        "match": Reader(Matcher(encoder), tokenizer, (), 32),
     }
 
 
-KINDS = ("labels", "score", "place")
+KINDS = ("labels", "score", "place", "match")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,7 +61,8 @@ def test_transformers_opens_our_folder(kind, encoder, tokenizer, tmp_path):
     transformers = pytest.importorskip("transformers")
     reader = readers(encoder, tokenizer)[kind]
     folder = reader.save_folder(tmp_path / "folder")
-    one = transformers.BertModel if kind == "place" else transformers.BertForSequenceClassification
+    bare = kind in ("place", "match")
+    one = transformers.BertModel if bare else transformers.BertForSequenceClassification
     theirs, told = one.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(told.values()), told
     batch = tokenizer.batch(TEXTS, PAIRS)
@@ -71,14 +73,17 @@ def test_transformers_opens_our_folder(kind, encoder, tokenizer, tmp_path):
     if kind == "place":
         mean = (out.last_hidden_state * inputs[1][:, :, None]).sum(1) / inputs[1].sum(1, keepdim=True)
         found = torch.nn.functional.normalize(mean, dim=-1)
+    elif kind == "match":
+        halves = [(out.last_hidden_state * (inputs[1] * (inputs[2] == n))[:, :, None]).sum(1) for n in (0, 1)]
+        found = 10 * torch.nn.functional.cosine_similarity(*halves)[:, None]
     else:
         found = out.logits
-    np.testing.assert_allclose(found.numpy(), reader.scores(TEXTS, PAIRS), atol=1e-5)
+    np.testing.assert_allclose(found.numpy(), reader.scores(TEXTS, PAIRS), atol=3e-5)
     if kind == "labels":
         assert theirs.config.id2label == {0: "bad", 1: "good", 2: "so so"}
         assert theirs.config.label2id == {"bad": 0, "good": 1, "so so": 2}
     assert getattr(theirs.config, "problem_type", None) == {
-        "labels": "single_label_classification", "score": "regression", "place": None}[kind]  # fmt: skip
+        "labels": "single_label_classification", "score": "regression", "place": None, "match": None}[kind]  # fmt: skip
     assert theirs.config.architectures == [one.__name__]
     loaded = kobert.load(folder)
     assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
@@ -95,11 +100,11 @@ def test_the_padded_path_is_the_same(kind, encoder, tokenizer):
         found = onnx._Answering(reader.model.eval())(
             torch.as_tensor(batch.tokens), inside.long(), torch.as_tensor(batch.types)
         )[0]
-    np.testing.assert_allclose(found.numpy(), reader.scores(TEXTS, PAIRS), atol=1e-5)
+    np.testing.assert_allclose(found.numpy(), reader.scores(TEXTS, PAIRS), atol=3e-5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["labels", "place"])
+@pytest.mark.parametrize("kind", ["labels", "place", "match"])
 def test_onnx_says_the_same(kind, encoder, tokenizer, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

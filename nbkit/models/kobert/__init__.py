@@ -8,7 +8,7 @@ kobert.save_export("wider.safetensors", model, tokenizer, {})    to go on with, 
 
 from nbkit.models.kobert.config import SIZES, KoBERTConfig, flop_per_token, sized
 from nbkit.models.kobert.files import Loaded, describe, from_parts, load, save_export, save_folder
-from nbkit.models.kobert.heads import Embedder, Scorer
+from nbkit.models.kobert.heads import Embedder, Matcher, Scorer
 from nbkit.models.kobert.model import KoBERT, KoBERTOutput
 from nbkit.models.kobert.onnx import export_onnx
 from nbkit.models.kobert.reader import Reader, describe_reader, encode, open_reader, reader_from_parts
@@ -21,6 +21,7 @@ __all__ = [
     "KoBERTConfig",
     "KoBERTOutput",
     "Loaded",
+    "Matcher",
     "Reader",
     "Scorer",
     "describe",

@@ -36,24 +36,63 @@ class Scorer(nn.Module):
         return self.output(self.dropout(self.encoder.bert.pooled(hidden[:, 0])))
 
 
-class Embedder(nn.Module):
-    """The mean of all hidden states of a text, on the unit sphere: near is alike."""
+class _OfMeans(nn.Module):
+    """What is made of means of hidden states, and of no pooled [CLS]."""
 
     def __init__(self, encoder: KoBERT):
         super().__init__()
         encoder.freeze_unused(next_sentence=False, masked=False, pooled=False)
         self.encoder = encoder
 
+
+class Embedder(_OfMeans):
+    """The mean of all hidden states of a text, on the unit sphere: near is alike."""
+
     def forward(self, batch: Any) -> Tensor:
         """Unit vectors of a batch with tokens, types, boundaries. [B, C]"""
         hidden = self.encoder(batch).hidden.float()
         lengths = batch.boundaries.diff()
-        which = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-        sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, which, hidden)
-        return functional.normalize(sums / lengths[:, None], dim=-1)
+        return functional.normalize(_sums(hidden, _sequences(lengths), len(lengths)) / lengths[:, None], dim=-1)
 
     def padded(self, tokens: Tensor, types: Tensor, inside: Tensor) -> Tensor:
         """The same of sequences side by side: tokens, types [B, T], inside [B, T] false where padded. [B, C]"""
         hidden, _, _ = self.encoder.encode(tokens, types, inside)
         read = inside[:, :, None].float()
         return functional.normalize((hidden.float() * read).sum(1) / read.sum(1), dim=-1)
+
+
+class Matcher(_OfMeans):
+    """How well the two texts of a pair go together, which are read as one: the cosine of their means.
+
+    It begins where an Embedder ended, with a measure of likeness, and learns what reading both together adds. A linear
+    layer on [CLS] has to find that measure first, for which ten thousand pairs are too few (EXPERIMENTS.md).
+    """
+
+    SCALE = 10.0  # of a cosine, to be a logit
+
+    def forward(self, batch: Any) -> Tensor:
+        """Logits of a batch of pairs with tokens, types, boundaries. [B, 1]"""
+        hidden = self.encoder(batch).hidden.float()
+        lengths = batch.boundaries.diff()
+        sums = _sums(hidden, 2 * _sequences(lengths) + batch.types, 2 * len(lengths))
+        return self._likeness(sums.unflatten(0, (-1, 2)))
+
+    def padded(self, tokens: Tensor, types: Tensor, inside: Tensor) -> Tensor:
+        """The same of pairs side by side: tokens, types [B, T], inside [B, T] false where padded. [B, 1]"""
+        hidden, _, _ = self.encoder.encode(tokens, types, inside)
+        halves = torch.stack([inside & (types == 0), inside & (types == 1)], 1).float()  # [B, 2, T]
+        return self._likeness(halves @ hidden.float())
+
+    def _likeness(self, sums: Tensor) -> Tensor:
+        first, second = functional.normalize(sums, dim=-1).unbind(1)  # a mean and a sum point the same way
+        return self.SCALE * (first * second).sum(-1, keepdim=True)
+
+
+def _sequences(lengths: Tensor) -> Tensor:
+    """Of each token the number of its sequence. [B] -> [T]"""
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+
+
+def _sums(hidden: Tensor, which: Tensor, count: int) -> Tensor:
+    """The sum of the vectors [T, C] that belong to each of `count` places. [count, C]"""
+    return hidden.new_zeros(count, hidden.shape[1]).index_add(0, which, hidden)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nbkit.data.tokenizer import Tokenizer
-from nbkit.models.kobert.heads import Embedder, Scorer
+from nbkit.models.kobert.heads import Embedder, Matcher, Scorer
 from nbkit.models.kobert.model import KoBERT
 from nbkit.models.kobert.reader import Reader
 
@@ -43,10 +43,10 @@ class _Padded(nn.Module):
 class _Answering(nn.Module):
     """The same of a network with a head."""
 
-    def __init__(self, model: Scorer | Embedder):
+    def __init__(self, model: Scorer | Embedder | Matcher):
         super().__init__()
         self.model, self.config = model, model.encoder.config
-        self.outputs = ("logits",) if isinstance(model, Scorer) else ("vector",)
+        self.outputs = ("vector",) if isinstance(model, Embedder) else ("logits",)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
         return (self.model.padded(input_ids, token_type_ids, attention_mask > 0),)
@@ -56,8 +56,8 @@ def export_onnx(path: str | os.PathLike, model: KoBERT | Reader) -> Path:
     """Write an .onnx file of a model for batches of any size and length.
 
     Inputs are INPUTS. Outputs of the encoder with the head that guesses are OUTPUTS; of a reader they are what its
-    scores() are: "logits" [B, outputs] in the order of its labels, or the unit "vector" [B, C]. Before it
-    returns, onnxruntime has run the file on random batches.
+    scores() are: "logits" [B, outputs] in the order of its labels or [B, 1] of a pair, or the unit "vector" [B, C].
+    Before it returns, onnxruntime has run the file on random batches.
     raises  ImportError where onnx, onnxscript or onnxruntime lacks; RuntimeError where outputs differ by over 1e-4
     """
     try:

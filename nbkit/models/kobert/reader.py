@@ -21,8 +21,9 @@ from nbkit.data import packing
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models.kobert.config import KoBERTConfig
 from nbkit.models.kobert.files import describe, from_parts, read, write_folder, write_weights
-from nbkit.models.kobert.heads import Embedder, Scorer
+from nbkit.models.kobert.heads import Embedder, Matcher, Scorer
 
+HEADS: dict[str, Any] = {"scores": Scorer, "vector": Embedder, "match": Matcher}
 TOKENS_AT_ONCE = 8192  # that a pass over many texts holds
 TOGETHER = 512  # texts that are sorted by length and read together
 
@@ -31,10 +32,10 @@ TOGETHER = 512  # texts that are sorted by length and read together
 class Reader:
     """A network on KoBERT, and what it takes to ask it.
 
-    labels   names of the outputs of a Scorer; () where it gives one number, or is an Embedder
+    labels   names of the outputs of a Scorer; () where it gives one number, or is no Scorer
     """
 
-    model: Scorer | Embedder
+    model: Scorer | Embedder | Matcher
     tokenizer: Tokenizer
     labels: tuple[str, ...] = ()
     max_length: int = 128
@@ -76,7 +77,9 @@ class Reader:
     def about(self) -> dict[str, Any]:
         """What a file of it says of itself, as JSON."""
         outputs = self.model.output.out_features if isinstance(self.model, Scorer) else 0
-        return describe_reader(self.model.encoder.config, self.tokenizer, outputs, self.labels, self.max_length)
+        kind = next(name for name, head in HEADS.items() if isinstance(self.model, head))
+        about = self.tokenizer, kind, outputs, self.labels, self.max_length
+        return describe_reader(self.model.encoder.config, *about)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write network, tokenizer and labels into one .safetensors file."""
@@ -86,8 +89,9 @@ class Reader:
     def save_folder(self, folder: str | os.PathLike) -> Path:
         """Write a folder that transformers opens, with the files of the tokenizer.
 
-        A Scorer becomes BertForSequenceClassification, whose logits are scores(). An Embedder becomes BertModel; the
-        mean of its last_hidden_state where attention_mask is 1, divided by its length, is scores().
+        A Scorer becomes BertForSequenceClassification, whose logits are scores(). The others become BertModel: of an
+        Embedder the mean of its last_hidden_state where attention_mask is 1, divided by its length, is scores(), of a
+        Matcher ten times the cosine of the means where token_type_ids are 0 and 1.
         """
         encoder, more = self.model.encoder, {}
         if isinstance(self.model, Scorer):
@@ -104,10 +108,10 @@ class Reader:
 
 
 def describe_reader(
-    config: KoBERTConfig, tokenizer: Tokenizer, outputs: int, labels: Sequence[str] = (), max_length: int = 128
+    config: KoBERTConfig, tokenizer: Tokenizer, kind: str, outputs: int, labels: Sequence[str], max_length: int
 ) -> dict[str, Any]:
-    """What a checkpoint or an export says of a reader; outputs is 0 for an Embedder."""
-    told = {"outputs": outputs, "labels": list(labels), "max_length": max_length}
+    """What a checkpoint or an export says of a reader; kind is one of HEADS, outputs are those of a Scorer."""
+    told = {"kind": kind, "outputs": outputs, "labels": list(labels), "max_length": max_length}
     return {**describe(config, tokenizer), "reader": told}
 
 
@@ -138,7 +142,8 @@ def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Read
     encoder = from_parts(weights, about)
     if encoder.tokenizer is None:
         raise ValueError("wanted a reader with its tokenizer, got one without; export it again")
-    model = Scorer(encoder.model, told["outputs"]) if told["outputs"] else Embedder(encoder.model)
+    head = HEADS[told["kind"]]
+    model = Scorer(encoder.model, told["outputs"]) if head is Scorer else head(encoder.model)
     model.load_state_dict(weights)
     return Reader(model.eval(), encoder.tokenizer, tuple(told["labels"]), told["max_length"])
 
