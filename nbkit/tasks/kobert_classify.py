@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nbkit.base.params import param
@@ -99,7 +99,7 @@ class KoBERTClassifyTask(FineTuneTask):
     def reads_as(self) -> tuple[str, int]:
         return "scores", len(self.texts.labels)
 
-    def head(self, encoder: KoBERT) -> Scorer:
+    def head(self, encoder: KoBERT) -> nn.Module:
         return Scorer(encoder, self.reads_as[1])
 
     def batches(self, split: str, part: int, parts: int) -> Any:

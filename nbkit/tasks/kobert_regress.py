@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nbkit.base.params import param
 from nbkit.evaluate import text
 from nbkit.evaluate.baselines import PairRegressor
 from nbkit.evaluate.results import Results
+from nbkit.models.kobert import KoBERT, Matcher
 from nbkit.tasks.kobert_classify import KoBERTClassifyTask, Labelled
 from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, columns
 from nbkit.train.task import Modules
@@ -55,7 +57,20 @@ class KoBERTRegressTask(KoBERTClassifyTask):
 
     @property
     def reads_as(self) -> tuple[str, int]:
-        return "scores", 1
+        return "match", 0
+
+    def head(self, encoder: KoBERT) -> Matcher:
+        return Matcher(encoder)
+
+    @torch.no_grad()
+    def prepare(self, modules: Modules, batch: Labelled) -> None:
+        """Let the network begin with the line through its own cosines that fits the first batch best."""
+        model = modules["model"].eval()
+        model.begin_with(1.0, 0.0)
+        cosines, targets = model(batch).float()[:, 0], batch.targets
+        spread = cosines - cosines.mean()
+        slope = float((spread * targets).sum() / (spread**2).sum().clamp_min(1e-6))
+        model.begin_with(slope, float(targets.mean()) - slope * float(cosines.mean()))
 
     def weights(self, batch: Labelled) -> dict[str, float]:
         return {"squared_error": float(len(batch.targets))}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nbkit.data import texts, tokenizer_training
+from nbkit.data import packing, texts, tokenizer_training
 from nbkit.models import kobert
 from nbkit.models.kobert import Embedder, KoBERT, Matcher, Reader, Scorer, onnx
 
@@ -56,13 +56,12 @@ def test_our_file(kind, encoder, tokenizer, tmp_path):
         kobert.open_reader(kobert.save_export(tmp_path / "b.safetensors", loaded.model, tokenizer, loaded.about))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["labels", "score", "place"])
 def test_transformers_opens_our_folder(kind, encoder, tokenizer, tmp_path):
     transformers = pytest.importorskip("transformers")
     reader = readers(encoder, tokenizer)[kind]
     folder = reader.save_folder(tmp_path / "folder")
-    bare = kind in ("place", "match")
-    one = transformers.BertModel if bare else transformers.BertForSequenceClassification
+    one = transformers.BertModel if kind == "place" else transformers.BertForSequenceClassification
     theirs, told = one.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(told.values()), told
     batch = tokenizer.batch(TEXTS, PAIRS)
@@ -73,9 +72,6 @@ def test_transformers_opens_our_folder(kind, encoder, tokenizer, tmp_path):
     if kind == "place":
         mean = (out.last_hidden_state * inputs[1][:, :, None]).sum(1) / inputs[1].sum(1, keepdim=True)
         found = torch.nn.functional.normalize(mean, dim=-1)
-    elif kind == "match":
-        halves = [(out.last_hidden_state * (inputs[1] * (inputs[2] == n))[:, :, None]).sum(1) for n in (0, 1)]
-        found = 10 * torch.nn.functional.cosine_similarity(*halves)[:, None]
     else:
         found = out.logits
     np.testing.assert_allclose(found.numpy(), reader.scores(TEXTS, PAIRS), atol=3e-5)
@@ -83,11 +79,29 @@ def test_transformers_opens_our_folder(kind, encoder, tokenizer, tmp_path):
         assert theirs.config.id2label == {0: "bad", 1: "good", 2: "so so"}
         assert theirs.config.label2id == {"bad": 0, "good": 1, "so so": 2}
     assert getattr(theirs.config, "problem_type", None) == {
-        "labels": "single_label_classification", "score": "regression", "place": None, "match": None}[kind]  # fmt: skip
+        "labels": "single_label_classification", "score": "regression", "place": None}[kind]  # fmt: skip
     assert theirs.config.architectures == [one.__name__]
     loaded = kobert.load(folder)
     assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
     assert torch.equal(loaded.model.bert.pooler.dense.weight, encoder.bert.pooler.dense.weight)
+
+
+def test_a_matcher_begins_with_the_cosine_and_is_no_model_of_transformers(encoder, tokenizer, tmp_path):
+    reader = readers(encoder, tokenizer)["match"]
+    packed = packing.pack(reader.encode(TEXTS, PAIRS))
+    with torch.no_grad():
+        hidden = encoder(type(packed)(*map(torch.as_tensor, packed))).hidden
+    for found, start, end in zip(reader.scores(TEXTS, PAIRS)[:, 0], packed.boundaries, packed.boundaries[1:]):
+        types = torch.as_tensor(packed.types[start:end])
+        means = [hidden[start:end][types == n].mean(0) for n in (0, 1)]
+        cosine = torch.nn.functional.cosine_similarity(*means, dim=0) if types.any() else 0.0  # nothing to compare with
+        assert found == pytest.approx(10 * float(cosine), abs=1e-4)
+    reader.model.begin_with(2.0, -1.0)
+    np.testing.assert_allclose(
+        reader.scores(TEXTS, PAIRS), readers(encoder, tokenizer)["match"].scores(TEXTS, PAIRS) / 5 - 1, atol=1e-4
+    )
+    with pytest.raises(ValueError, match="that transformers has"):
+        reader.save_folder(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("kind", KINDS)

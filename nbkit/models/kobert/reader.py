@@ -89,10 +89,15 @@ class Reader:
     def save_folder(self, folder: str | os.PathLike) -> Path:
         """Write a folder that transformers opens, with the files of the tokenizer.
 
-        A Scorer becomes BertForSequenceClassification, whose logits are scores(). The others become BertModel: of an
-        Embedder the mean of its last_hidden_state where attention_mask is 1, divided by its length, is scores(), of a
-        Matcher ten times the cosine of the means where token_type_ids are 0 and 1.
+        A Scorer becomes BertForSequenceClassification, whose logits are scores(). An Embedder becomes BertModel; the
+        mean of its last_hidden_state where attention_mask is 1, divided by its length, is scores().
+        raises  ValueError for a Matcher, since transformers has no such head
         """
+        if isinstance(self.model, Matcher):
+            raise ValueError(
+                "wanted a reader of one text with a head that transformers has, got a Matcher of pairs; save() or "
+                "export_onnx() write all of it, kobert.save_folder its encoder alone"
+            )
         encoder, more = self.model.encoder, {}
         if isinstance(self.model, Scorer):
             bert = {f"bert.{name}": value for name, value in encoder.bert.state_dict().items()}
