@@ -70,6 +70,7 @@ class KoBERTPretrain(Training):
 
     PRESETS: ClassVar = {
         "smoke": {
+            "corpus": "made_documents",
             "size": "tiny",
             "tokenizer": "new",
             "vocabulary": 600,
