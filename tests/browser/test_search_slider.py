@@ -8,6 +8,8 @@ import pytest
 import nbkit
 from nbkit.run.notebook import params_class
 
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
 
 @pytest.mark.timeout(600)
 def test_the_slider_brings_another_picture(lab, view):
