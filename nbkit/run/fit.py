@@ -39,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _command(arguments: argparse.Namespace) -> int:
+    from nbkit.train.device import leave
     from nbkit.train.loop import TrainingError, fit
     from nbkit.train.store import CheckpointError
 
@@ -55,6 +56,7 @@ def _command(arguments: argparse.Namespace) -> int:
             result = fit(task, config, task.store(run), run)
             if run.writer:
                 print(f"{result}, in {run.folder}")
+        leave()
     except (RunBusyError, CheckpointError, TrainingError) as error:
         print(f"nbkit fit: {error}", file=sys.stderr)
         return 1

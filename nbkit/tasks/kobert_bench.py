@@ -25,7 +25,7 @@ from nbkit.models import kobert
 from nbkit.tasks import encoders
 from nbkit.tasks.kobert_classify import KoBERTClassify, KoBERTClassifyTask
 from nbkit.tasks.kobert_pretrain import KoBERTPretrain, KoBERTPretrainTask
-from nbkit.train.device import accelerator, tensors
+from nbkit.train.device import accelerator, leave, tensors
 from nbkit.train.loop import FitResult, fit
 
 SIZES = (4000, 8000, 16_000, 32_000)
@@ -170,6 +170,7 @@ def worker(given: argparse.Namespace) -> None:
         rate = float(gathered[0]) / given.steps / whole
         share = max(0.0, 1 - alone / whole) if accelerate.num_processes > 1 else 0.0
         print(json.dumps({"tokens_per_second": rate, "communication": share}))
+    leave()
 
 
 if __name__ == "__main__":

@@ -33,3 +33,10 @@ def _settle(precision: str) -> str:
 def tensors(batch: Any, device: torch.device) -> Any:
     """A batch (a NamedTuple of arrays) as tensors on a device."""
     return type(batch)(*(torch.as_tensor(value).to(device, non_blocking=True) for value in batch))
+
+
+def leave() -> None:
+    """Part from the other processes when all have done their work; one that just exits may bring others down."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

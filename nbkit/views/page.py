@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import html
 import os
+import zlib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+# what a page unpacks into a typed array, see templates/payload.js
+_PACKED = {"|u1": "Uint8Array", "<i2": "Int16Array", "<u2": "Uint16Array", "<i4": "Int32Array", "<f4": "Float32Array"}
 
 _UNITS = {"ms": "ms", "db": "dB", "hz": "Hz", "seconds": "seconds"}
 
@@ -45,6 +51,19 @@ def output(template: str, **values: object) -> str:
     # Behind system-ui instead of sans-serif Chromium may draw boxes, above all once another text found no font.
     stack = f"font-family:sans-serif,'{style.FAMILIES[1]}'"
     return f'<style>{face}</style><div style="{stack}">{filled}</div>' if face else filled
+
+
+def pack(array: np.ndarray) -> dict[str, object]:
+    """An array for a page, compressed: payload.js gives it back as {shape, values} with `await unpack(it)`.
+
+    array  uint8, int16, uint16, int32 or float32
+    """
+    array = np.ascontiguousarray(array)
+    kind = _PACKED.get(array.dtype.newbyteorder("<").str)
+    if kind is None:
+        raise ValueError(f"a page takes {', '.join(_PACKED)}, got {array.dtype}; quantise or convert it first")
+    content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return {"type": kind, "shape": list(array.shape), "data": base64.b64encode(zlib.compress(content, 9)).decode()}
 
 
 def readable(name: str) -> str:
@@ -85,8 +104,10 @@ class Page:
         return self.poster
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write the page as a file that any browser opens."""
-        return write(path, self.document)
+        """Write the page as a file that any browser opens, and its picture beside it as a PNG of the same name."""
+        path = write(path, self.document)
+        path.with_suffix(".png").write_bytes(self.poster)
+        return path
 
 
 def write(path: str | os.PathLike, document: str) -> Path:

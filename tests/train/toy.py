@@ -22,6 +22,7 @@ from torch import nn
 from nbkit.base import seeds
 from nbkit.base.params import param
 from nbkit.base.record import Record
+from nbkit.train.device import leave
 from nbkit.train.loop import fit
 from nbkit.train.store import CheckpointStore
 from nbkit.train.task import Optimization, Picture, Probe, Training, warmup_inverse_square_root
@@ -117,3 +118,4 @@ if __name__ == "__main__":
     os.environ["NBKIT_OUTPUTS"] = sys.argv[1]
     os.environ["NBKIT_CACHE"] = str(Path(sys.argv[1]) / "cache")
     train(**{k: float(v) if "." in v else int(v) for k, v in given.items()})
+    leave()

@@ -109,11 +109,11 @@ def test_a_notebook_shows_a_sandboxed_frame_over_a_picture():
     assert page.poster.startswith(b"\x89PNG")
 
 
-def test_save_writes_the_page(tmp_path):
+def test_save_writes_the_page_and_its_picture(tmp_path):
     page = player.audio(tone(), RATE, title="가")
     path = page.save(tmp_path / "new" / "sound.html")
     assert path.read_text(encoding="utf8") == page.document
-    assert [file.name for file in path.parent.iterdir()] == ["sound.html"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["sound.html", "sound.png"]
 
 
 def test_read_refuses_what_the_script_would_misread(tmp_path):
