@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 COLAB_PYTHON ?= python3.13
 COLAB := .venv-colab/bin/python
+CLASSIC := .venv-classic/bin/python
+CLASSIC_READY := .venv-classic/.ready
 # the rooms that load no torch; single tests in them that do are marked
 COLAB_TESTS := tests/base tests/data tests/evaluate tests/notebooks tests/run tests/views
 REPO ?=
@@ -26,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Train, be killed, resume and speak, in about four minutes
 	$(BIN)/nbkit demo
 
-test: $(READY) chromium ## Run all tests that this machine can run
+test: $(READY) $(CLASSIC_READY) chromium ## Run all tests that this machine can run
 	$(BIN)/python -m pytest
 
 params: $(READY) ## Write the generated cells and links of the notebooks anew, strip their outputs
@@ -45,7 +47,7 @@ lint: $(READY) ## Check style, types and generated cells
 notebooks: $(READY) ## Run every notebook with the smoke preset
 	$(BIN)/python -m pytest -m notebook tests/notebooks
 
-browser: $(READY) chromium ## Look at notebooks and pages in Chromium
+browser: $(READY) $(CLASSIC_READY) chromium ## Look at notebooks and pages in Chromium
 	$(BIN)/python -m pytest -m browser
 
 test-gpu: $(READY) ## Run the tests that need a GPU; none may be skipped
@@ -62,6 +64,13 @@ test-colab: .venv-colab/.ready ## Run what needs no torch with Colab's Python an
 	$(COLAB) tests/colab_environment.py .venv-colab
 	$(COLAB) -m pip install -q --disable-pip-version-check -c .venv-colab/held.txt -r .venv-colab/wanted.txt
 	$(COLAB) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# the notebook of Colab's packages, with ipywidgets 7: no torch, so it is made in half a minute
+$(CLASSIC_READY): tests/browser/classic.txt tests/colab_freeze.txt
+	@echo "Making .venv-classic; the packages take about 400 MB"
+	$(PYTHON) -m venv --clear .venv-classic
+	$(CLASSIC) -m pip install -q --disable-pip-version-check -c tests/colab_freeze.txt -r tests/browser/classic.txt
 	@touch $@
 
 # a browser for the tests, where the machine lets us install one; without it they say why they skip

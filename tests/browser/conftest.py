@@ -1,26 +1,17 @@
-"""A JupyterLab of its own and a headless Chromium, shared by the tests of a session."""
+"""A headless Chromium, a JupyterLab and a classic Notebook of our own, shared by the tests of a session."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hosts import ROOT, Classic, Lab, View, looking, serving
 
-import nbkit
-
-ROOT = Path(nbkit.__file__).resolve().parents[1]
-SCREENSHOTS = ROOT / "outputs" / "browser"
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -38,20 +29,6 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
-# The page says "idle" before it is connected to the kernel; the kernel's own answer to a question is what counts.
-CONNECTED = """async (path) => {
-  const {currentWidget} = window.jupyterapp.shell;
-  if (currentWidget?.context?.path !== path) return false;
-  await currentWidget.context.ready;
-  await currentWidget.sessionContext.ready;
-  await currentWidget.sessionContext.session.kernel.info;
-  return true;
-}"""
-RUN_ALL = """async () => {
-  const {commands, shell} = window.jupyterapp;
-  await commands.execute("notebook:run-all-cells");
-  return shell.currentWidget.content.model.toJSON();
-}"""
 
 
 @pytest.fixture(scope="session")
@@ -69,130 +46,40 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@dataclass
-class View:
-    """A browser tab that notes what goes wrong in it: errors of our pages, requests that would leave this machine."""
-
-    page: Any
-    errors: list[str]
-    outside: list[str]
-
-    def screenshot(self, name: str) -> None:
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-    def assert_clean(self) -> None:
-        assert not self.errors
-        assert not self.outside
-
-
 @pytest.fixture
 def view(chromium) -> Iterator[View]:
-    page = chromium.new_page(viewport={"width": 1280, "height": 1000})
-    found = View(page, [], [])
-
-    def note(message) -> None:
-        # JupyterLab's own scripts may complain; what stands in an output or in a file of ours may not
-        if message.type == "error" and "/static/" not in message.location.get("url", ""):
-            found.errors.append(message.text)
-
-    def guard(route) -> None:
-        if route.request.url.split("://")[-1].startswith("127.0.0.1"):
-            route.continue_()
-        else:
-            found.outside.append(route.request.url)
-            route.abort()
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: found.errors.append(str(error)))
-    page.route("http*://**", guard)
-    yield found
-    page.close()
+    with looking(chromium) as found:
+        yield found
 
 
-@dataclass
-class Lab:
-    """A running JupyterLab whose root is `folder`."""
-
-    url: str
-    folder: Path
-
-    def open(self, view: View, path: Path) -> None:
-        """Open a notebook below `folder` and wait for its kernel."""
-        place = path.relative_to(self.folder).as_posix()
-        view.page.goto(f"{self.url}/doc/tree/{place}?reset")
-        view.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context", timeout=60_000)
-        view.page.wait_for_function(CONNECTED, arg=place, timeout=60_000)
-
-    def run_notebook(self, view: View, path: Path) -> dict[str, Any]:
-        """Open, run all cells, look at each of them, take a picture of the whole; returns the notebook with outputs."""
-        self.open(view, path)
-        notebook = view.page.evaluate(RUN_ALL)
-        failed = [
-            o["evalue"] for cell in notebook["cells"] for o in cell.get("outputs", ()) if o["output_type"] == "error"
-        ]
-        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        assert failed or all(cell["execution_count"] for cell in code), "the browser did not run every cell"
-        cells = view.page.locator(".jp-Notebook .jp-Cell")
-        for index in range(cells.count()):
-            cells.nth(index).scroll_into_view_if_needed()
-        inner = view.page.locator(".jp-Notebook .jp-WindowedPanel-inner, .jp-Notebook").last
-        height = inner.evaluate("node => node.scrollHeight")
-        view.page.set_viewport_size({"width": 1280, "height": min(height + 200, 16_000)})
-        cells.first.scroll_into_view_if_needed()
-        view.screenshot(path.stem)
-        return notebook
+@pytest.fixture(scope="module")
+def module_view(chromium) -> Iterator[View]:
+    """One tab for the tests of a file, which look at one notebook."""
+    with looking(chromium) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
 def lab(chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab on a free port of this machine, with settings, kernels' outputs and caches of its own."""
+    """The JupyterLab of constraints.txt."""
     pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
     folder = tmp_path_factory.mktemp("lab")
     for name, values in SETTINGS.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    root = folder / "notebooks"
-    root.mkdir()
-    options = {"ip": "127.0.0.1", "port": port, "port_retries": 0, "root_dir": root, "allow_root": True}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--IdentityProvider.token="]
-    command += [f"--ServerApp.{key}={value}" for key, value in options.items()]
-    command += ["--LabApp.expose_app_in_browser=True"]
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=_environment(folder), cwd=root)
-    try:
-        _wait(f"http://127.0.0.1:{port}/api/status", server, folder / "server.log")
-        yield Lab(f"http://127.0.0.1:{port}", root)
-    finally:
-        server.terminate()
-        server.wait(20)
+    options = ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+    with serving([sys.executable, "-m", "jupyterlab"], "ServerApp", "root_dir", options, folder) as (url, root):
+        yield Lab(url, root)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    own = {
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "IPYTHONDIR": "ipython",
-        "NBKIT_OUTPUTS": "outputs",
-        "NBKIT_CACHE": "cache",
-    }
-    search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, **{name: str(folder / place) for name, place in own.items()}, "PYTHONPATH": search}
-
-
-def _wait(url: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(300):
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+@pytest.fixture(scope="session")
+def classic(chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classic]:
+    """The classic Notebook with ipywidgets 7.7.1, in the environment that `make .venv-classic/.ready` has made."""
+    if not (ROOT / ".venv-classic" / ".ready").exists():
+        pytest.skip("no .venv-classic; `make browser` makes it")
+    python = ROOT / ".venv-classic" / "bin" / "python"
+    folder = tmp_path_factory.mktemp("classic")
+    options = ["--NotebookApp.token=", "--NotebookApp.quit_button=False"]
+    with serving([str(python), "-m", "notebook"], "NotebookApp", "notebook_dir", options, folder) as (url, root):
+        yield Classic(url, root)

@@ -1,0 +1,200 @@
+"""A browser tab that notes what goes wrong, and servers of notebooks to open in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import nbkit
+
+ROOT = Path(nbkit.__file__).resolve().parents[1]
+SCREENSHOTS = ROOT / "outputs" / "browser"
+# The page says "idle" before it is connected to the kernel; the kernel's own answer to a question is what counts.
+LAB_OPENED = "(path) => window.jupyterapp?.shell.currentWidget?.context?.path === path"
+LAB_CONNECTED = """async () => {
+  const {context, sessionContext} = window.jupyterapp.shell.currentWidget;
+  await context.ready;
+  await sessionContext.ready;
+  await sessionContext.session.kernel.info;
+}"""
+LAB_RUN_ALL = """async () => {
+  const {commands, shell} = window.jupyterapp;
+  await commands.execute("notebook:run-all-cells");
+  return shell.currentWidget.content.model.toJSON();
+}"""
+CLASSIC_OPENED = """(path) => {
+  const {notebook} = window.Jupyter ?? {};
+  return notebook?.notebook_path === path && notebook.get_cells().length && notebook.kernel?.is_connected();
+}"""
+CLASSIC_CONNECTED = "() => new Promise((answered) => window.Jupyter.notebook.kernel.kernel_info(answered))"
+CLASSIC_RUN_ALL = """async () => {
+  const {notebook} = window.Jupyter;
+  notebook.execute_all_cells();
+  const code = () => notebook.get_cells().filter((cell) => cell.cell_type === "code");
+  while (code().some((cell) => cell.element.hasClass("running")))
+    await new Promise((passed) => setTimeout(passed, 100));
+  return notebook.toJSON();
+}"""
+
+
+@dataclass
+class View:
+    """A browser tab that notes what goes wrong in it: errors of our pages, requests that would leave this machine."""
+
+    page: Any
+    errors: list[str]
+    outside: list[str]
+
+    def screenshot(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    def assert_clean(self) -> None:
+        assert not self.errors
+        assert not self.outside
+
+
+@contextlib.contextmanager
+def looking(chromium: Any) -> Iterator[View]:
+    """A tab of its own, whose requests may reach this machine only."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 1000})
+    found = View(page, [], [])
+
+    def note(message) -> None:
+        # Jupyter's own scripts may complain; what stands in an output or in a file of ours may not
+        if message.type == "error" and not re.search("/static/|/nbextensions/", message.location.get("url", "")):
+            found.errors.append(message.text)
+
+    def guard(route) -> None:
+        if route.request.url.split("://")[-1].startswith("127.0.0.1"):
+            route.continue_()
+        else:
+            found.outside.append(route.request.url)
+            route.abort()
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.errors.append(str(error)))
+    page.route("http*://**", guard)
+    yield found
+    page.close()
+
+
+@dataclass(frozen=True)
+class Host:
+    """A running server of notebooks whose root is `folder`; its kinds say how their page is asked."""
+
+    url: str
+    folder: Path
+
+    name: ClassVar[str]
+    address: ClassVar[str]  # of a notebook, {} is its path
+    opened: ClassVar[str]  # script: is the notebook of this path there
+    connected: ClassVar[str]  # script that ends when the kernel answers
+    run_all: ClassVar[str]  # script: runs all cells, gives the notebook with its outputs
+    cells: ClassVar[str]
+    outputs: ClassVar[str]
+    scrolled: ClassVar[str]  # what holds all cells and scrolls
+    handle: ClassVar[str]  # of a slider
+
+    def open(self, view: View, path: Path) -> None:
+        """Open a notebook below `folder` and wait for its kernel."""
+        place = path.relative_to(self.folder).as_posix()
+        view.page.goto(self.url + self.address.format(place))
+        view.page.wait_for_function(self.opened, arg=place, timeout=60_000)
+        view.page.evaluate(self.connected)
+
+    def run_notebook(self, view: View, path: Path) -> dict[str, Any]:
+        """Open, run all cells, look at each of them, take a picture of the whole; returns the notebook with outputs."""
+        self.open(view, path)
+        notebook = view.page.evaluate(self.run_all)
+        failed = [
+            o["evalue"] for cell in notebook["cells"] for o in cell.get("outputs", ()) if o["output_type"] == "error"
+        ]
+        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        assert failed or all(cell["execution_count"] for cell in code), "the browser did not run every cell"
+        cells = view.page.locator(self.cells)
+        for index in range(cells.count()):
+            cells.nth(index).scroll_into_view_if_needed()
+        height = view.page.locator(self.scrolled).last.evaluate("node => node.scrollHeight")
+        view.page.set_viewport_size({"width": 1280, "height": min(height + 200, 16_000)})
+        cells.first.scroll_into_view_if_needed()
+        view.screenshot(path.stem if self.name == "lab" else f"{path.stem}-{self.name}")
+        return notebook
+
+
+class Lab(Host):
+    """JupyterLab, with ipywidgets 8."""
+
+    name, address = "lab", "/doc/tree/{}?reset"
+    opened, connected, run_all = LAB_OPENED, LAB_CONNECTED, LAB_RUN_ALL
+    cells, outputs = ".jp-Notebook .jp-Cell", ".jp-OutputArea-output"
+    scrolled, handle = ".jp-Notebook .jp-WindowedPanel-inner, .jp-Notebook", ".noUi-handle"
+
+
+class Classic(Host):
+    """The classic Notebook, with ipywidgets 7."""
+
+    name, address = "classic", "/notebooks/{}"
+    opened, connected, run_all = CLASSIC_OPENED, CLASSIC_CONNECTED, CLASSIC_RUN_ALL
+    cells, outputs = "#notebook-container .cell", ".output_subarea"
+    scrolled, handle = "#site", ".ui-slider-handle"
+
+
+@contextlib.contextmanager
+def serving(
+    program: Sequence[str], application: str, root_name: str, options: Sequence[str], folder: Path
+) -> Iterator[tuple[str, Path]]:
+    """A server on a free port of this machine, with settings, kernels' outputs and caches below `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    root = folder / "notebooks"
+    root.mkdir()
+    values = {"ip": "127.0.0.1", "port": port, "port_retries": 0, root_name: root, "allow_root": True}
+    command = [*program, "--no-browser", *options, *(f"--{application}.{key}={value}" for key, value in values.items())]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=_environment(folder), cwd=root)
+    try:
+        _wait(f"http://127.0.0.1:{port}/api/status", server, folder / "server.log")
+        yield f"http://127.0.0.1:{port}", root
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    own = {
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "NBKIT_OUTPUTS": "outputs",
+        "NBKIT_CACHE": "cache",
+    }
+    search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, **{name: str(folder / place) for name, place in own.items()}, "PYTHONPATH": search}
+
+
+def _wait(url: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"{server.args} did not start: {log.read_text()[-2000:]}")

@@ -1,0 +1,57 @@
+"""Every view in one notebook, in JupyterLab and in the classic Notebook with ipywidgets 7.7 as Colab has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import views_demo
+from looks import assert_plays, errors, frame_of, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@dataclass
+class Demo:
+    """The notebook in a browser, all its cells run."""
+
+    host: Any
+    view: Any
+    outputs: dict[str, Any]
+
+    @property
+    def page(self) -> Any:
+        return self.view.page
+
+
+@pytest.fixture(scope="module", params=["lab", "classic"])
+def demo(request, module_view) -> Demo:
+    host = request.getfixturevalue(request.param)
+    path = views_demo.write(host.folder / "demo.ipynb")
+    notebook = host.run_notebook(module_view, path)
+    assert not errors(notebook)
+    return Demo(host, module_view, notebook)
+
+
+def test_simple_players_play(demo):
+    frame = frame_of(demo.page, "players")
+    assert frame.locator(".player").count() == 2
+    assert frame.locator(".spans button").first.inner_text() == "같이"
+    assert_plays(frame)
+    demo.view.assert_clean()
+
+
+def test_training_ends_in_numbers(demo):
+    assert "step 500 of 500" in demo.page.locator(demo.host.outputs, has_text="훈련").first.inner_text()
+    demo.view.assert_clean()
+
+
+def test_an_ordinary_widget_asks_the_kernel(demo):
+    shown = demo.page.locator(".widget-interact")
+    assert "가가가" in shown.inner_text()
+    handle = shown.locator(demo.host.handle)
+    handle.focus()
+    demo.page.keyboard.press("ArrowRight")
+    wait_until(lambda: "가가가가" in shown.inner_text())
+    demo.view.assert_clean()

@@ -1,0 +1,43 @@
+"""The cells of one notebook that shows every view on made arrays: no torch, no data, a few seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+SOUND = """
+import numpy as np
+rate, hop = 22050, 256
+time = np.arange(4 * rate) / rate
+wave = (0.3 * np.sin(2 * np.pi * 220 * time) * (1 + np.sin(2 * np.pi * time)) / 2).astype(np.float32)
+words = [("같이", 0.0, 1.5), ("가자고", 1.5, 4.0)]
+"""
+PLAYERS = """
+from nbkit.views import player
+player.page([player.Sound(wave, rate, "녹음", "같이 가자고", words), player.Sound(wave / 4, rate, "작은 소리")])
+"""
+STATIC = """
+from nbkit.views import alignment
+durations = np.array([20, 30, 65, 15, 25, 10, 180])
+symbols = list("\\u1100\\u1161\\u11ab\\u0020\\u1102\\u1161\\u11bc")
+alignment.plot(durations, symbols, seconds_per_frame=hop / rate);
+"""
+TRAINING = """
+from nbkit.views import progress
+with progress.Display("훈련", 500) as display:
+    for step in range(1, 501):
+        display.update({"step": step, "loss": 1 / step, "learning_rate": 1e-3})
+"""
+INTERACT = """
+import ipywidgets
+ipywidgets.interact(lambda count: print("가" * count), count=ipywidgets.IntSlider(3, 1, 9));
+"""
+CELLS = [SOUND, PLAYERS, STATIC, TRAINING, INTERACT]
+
+
+def write(path: Path) -> Path:
+    """The notebook, without outputs."""
+    nbformat.write(new_notebook(cells=[new_code_cell(source.strip()) for source in CELLS]), path)
+    return path
