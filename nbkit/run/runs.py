@@ -1,4 +1,4 @@
-"""`nbkit runs list | restore | prune`: the runs of this machine and of the mirror."""
+"""`nbkit runs list | restore | prune`: the runs of this machine and of the mirror. Others are in run.compare."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from nbkit.base import workspace
 from nbkit.base.amounts import duration, size
 from nbkit.base.record import RunBusyError
+from nbkit.run import compare
 from nbkit.run.data import table
 from nbkit.train import inventory, prune
 from nbkit.train.inventory import InventoryError, Run
@@ -32,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
 
     action = actions.add_parser("list", help="all runs, here and on the mirror; what `nbkit runs` does alone")
     _json(action, argparse.SUPPRESS)
+    compare.choosing(action)
     action.set_defaults(call=_told(_list))
 
     action = actions.add_parser("restore", help="bring the newest whole checkpoint of a run back from the mirror")
@@ -52,6 +54,7 @@ def add_parser(subparsers: Any) -> None:
     action.add_argument("--mirror", action="store_true", help="remove on the mirror, and nothing here")
     action.add_argument("--yes", action="store_true", help="do it, do not only show it")
     action.set_defaults(call=_told(_prune))
+    compare.add_actions(actions)
 
 
 def _json(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -72,7 +75,7 @@ def _told(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     def call(arguments: argparse.Namespace) -> int:
         try:
             return action(arguments)
-        except (InventoryError, RunBusyError, OSError) as error:
+        except (InventoryError, RunBusyError, OSError, ValueError) as error:
             print(f"nbkit runs: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
@@ -100,12 +103,21 @@ def _look() -> tuple[list[Run], list[str]]:
 
 def _list(arguments: argparse.Namespace) -> int:
     found, notes = _look()
+    heads, more = tuple(head.upper() for head in HEADS), {}
+    if getattr(arguments, "where", []) or getattr(arguments, "sort", "") or getattr(arguments, "first", 0):
+        by_name = {run.name: run for run in found}
+        names, more = compare.columns(arguments)
+        heads += tuple(name for name in names)
+        found = [by_name[name] for name in more if name in by_name]
     if arguments.json:
         values = [{**run._asdict(), "folder": run.folder and str(run.folder), "where": run.where} for run in found]
         print(json.dumps({"runs": values, "notes": notes}, ensure_ascii=False, indent=1))
         return 0
-    heads = tuple(head.upper() for head in HEADS)
-    print(table([heads, *map(_row, found)]) if found else f"no run in {workspace.runs()} yet")
+    print(
+        table([heads, *((*_row(run), *more.get(run.name, ())) for run in found)])
+        if found
+        else f"no run in {workspace.runs()} yet"
+    )
     for note in notes:
         print(f"nbkit runs: {note}", file=sys.stderr)
     return 0
