@@ -1,0 +1,53 @@
+"""What people answered: one JSON line an answer, on the disk as soon as it is given.
+
+Nothing is written over. An answer that is taken back stays in the file, and a line after it says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+FOLDER = "listening"  # of a run; a file a listener
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add the answer to question `row["question"]`, and return when it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")  # else a process died within its last line
+    with open(path, "a", encoding="utf8") as stream:
+        stream.write(("" if whole else "\n") + json.dumps(row, ensure_ascii=True) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def take_back(path: Path, question: int, **about: Any) -> None:
+    """Let the answer to a question stand no more."""
+    append(path, {"question": question, "taken_back": True, **about})
+
+
+def standing(path: Path) -> dict[int, dict[str, Any]]:
+    """The answers that stand, by the number of their question and in the order in which they were given.
+
+    A question that was answered twice has its later answer. A last line that was left half written counts as not there.
+    raises  ValueError for another line that is no answer
+    """
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    found: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+            question = None if row is None else int(row["question"])
+        except (ValueError, TypeError, KeyError) as error:
+            if line.startswith(b'{"') and not line.endswith(b"}"):
+                continue  # cut where a process died
+            raise ValueError(
+                f"wanted an answer in line {number} of {path}, got {line[:60]!r} ({error}); take the line out"
+            ) from None
+        if question is not None and row is not None:
+            found.pop(question, None)
+            if not row.get("taken_back"):
+                found[question] = row
+    return found

@@ -1,0 +1,299 @@
+"""What 71_listening_test needs: sounds of several systems, asked blind, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from nbkit.base import answers, record, seeds, workspace
+from nbkit.base.params import Params, ParamsError, param
+from nbkit.data import audio, espeak
+from nbkit.evaluate import listening, opinions
+from nbkit.evaluate.results import Results
+from nbkit.views import intervals, loudness, report, style, summary
+from nbkit.views.listening import KINDS, Question, Test
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ENOUGH = 4  # sounds of two systems that a run must hold before it is taken by itself
+ITERATIONS = (60, 2)  # of Griffin-Lim, in the sounds that are made here
+ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+XLABELS = {
+    "ab": "share of the answers that preferred the first",
+    "abx": "share of the answers that recognised X",
+    "mos": "mean rating, from 1 (bad) to 5 (excellent)",
+    "difference": "difference of the mean ratings",
+}
+
+
+@dataclass(frozen=True)
+class ListeningTest(Params):
+    """Parameters of 71_listening_test."""
+
+    source: str = param(
+        "",
+        "A folder that holds a folder a system, or names of runs with a comma between them. Empty takes what is there.",
+        identity=False,
+    )
+    kind: str = param("ab", "ab asks which is better, abx whether they differ, mos for a rating.", choices=tuple(KINDS))
+    count: int = param(4, "So many sounds of each system.", low=1)
+    repeats: int = param(2, "So many questions come again at the end.", low=0)
+    match_loudness: bool = param(True, "Make all sounds equally loud.")
+    listener: str = param("me", "Who listens. Each listener has an order and a file of answers.", identity=False)
+    seed: int = param(0, "Decides which sounds are taken, and with the listener the order.", low=0)
+
+    PRESETS: ClassVar = {"smoke": {"count": 2, "repeats": 1}}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.listener.replace("-", "").replace("_", "").isalnum() and len(self.listener) <= 40):
+            raise ParamsError(
+                f"listener names a file and wants up to 40 letters, digits, '-' and '_', got {self.listener[:60]!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """The same items of several systems: waves[system][item] is [S] in [-1, 1]."""
+
+    waves: Mapping[str, Mapping[str, np.ndarray]] = field(repr=False)
+    rate: int
+    source: str
+    note: str = ""
+
+    @property
+    def items(self) -> list[str]:
+        """Those that every system has, in order."""
+        return sorted(set.intersection(*(set(own) for own in self.waves.values())))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names and samples."""
+        digest = hashlib.sha256(str(self.rate).encode())
+        for system, own in self.waves.items():
+            for item in self.items:
+                digest.update(repr((system, item)).encode() + own[item].tobytes())
+        return digest.hexdigest()[:16]
+
+
+def sounds(source: str, count: int, seed: int = 0) -> Sounds:
+    """At most `count` items of each system, drawn by the seed.
+
+    source   a folder with a folder a system and the same file names in each; or one run, whose oldest and newest sounds
+             are compared; or several runs with commas between, compared in their newest sounds. Empty takes the newest
+             run that holds enough sounds, else sentences of eSpeak and their Griffin-Lim copies, made now
+    raises   ValueError where there are no two systems with an item in common
+    """
+    if not source:
+        newest = next((run.name for run in record.runs() if _is_enough(_by_step(run.folder))), "")
+        return sounds(newest, count, seed) if newest else made(count, seed)
+    folders = [_run_folder(name.strip()) for name in source.split(",")]
+    known = [folder for folder in folders if folder is not None]
+    if len(known) == len(folders):
+        files = _by_step(known[0]) if len(known) == 1 else {folder.name: _newest(folder) for folder in known}
+    else:
+        files = _by_folder(Path(source).expanduser())
+    shared = sorted(set.intersection(*map(set, files.values()))) if len(files) > 1 else []
+    if not shared:
+        found = "; ".join(f"{system}: {len(own)} sounds" for system, own in files.items()) or "none"
+        raise ValueError(
+            f"wanted two systems or more with sounds of the same names in {source}, got {found}; put a folder for each "
+            "system into one folder, with the same file names in each"
+        )
+    chosen = sorted(seeds.generator(seed, "items").permutation(len(shared))[:count])
+    return _loaded(files, [shared[i] for i in chosen], source)
+
+
+def made(count: int, seed: int = 0) -> Sounds:
+    """Sentences of eSpeak beside copies that went through a log-mel and back, with many iterations and with few."""
+    spec = audio.MelSpec()
+    waves: dict[str, dict[str, np.ndarray]] = {"eSpeak": {}}
+    for text in espeak.sentences("ko", count, seed):
+        wave = espeak.speak(text).wave
+        waves["eSpeak"][text] = wave
+        mel = audio.log_mel(wave, spec)
+        for iterations in ITERATIONS:
+            copy = audio.griffin_lim(mel, spec, iterations)
+            waves.setdefault(f"Griffin-Lim, {iterations} iterations", {})[text] = copy
+    return Sounds(waves, spec.rate, "made here")
+
+
+def _run_folder(name: str) -> Path | None:
+    found = [path for path in (Path(name), workspace.runs() / name) if name and (path / record.CONFIG).is_file()]
+    return found[0] if found else None
+
+
+def _states(folder: Path) -> dict[str, dict[int, Path]]:
+    """The sounds of a run by name and step; -1 for those that have no step."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted((folder / "audio").glob("*.wav")):
+        name, _, step = path.stem.rpartition("-")
+        own = (name, int(step)) if name and step.isdecimal() else (path.stem, -1)
+        found.setdefault(own[0], {})[own[1]] = path
+    return found
+
+
+def _by_step(folder: Path) -> dict[str, dict[str, Path]]:
+    """The oldest and the newest state of each sound of a run."""
+    found: dict[str, dict[str, Path]] = {}
+    for name, states in _states(folder).items():
+        for step in {min(states), max(states)} if len(states) > 1 else ():
+            found.setdefault(f"step {step}", {})[name] = states[step]
+    return found
+
+
+def _newest(folder: Path) -> dict[str, Path]:
+    return {name: states[max(states)] for name, states in _states(folder).items()}
+
+
+def _is_enough(files: Mapping[str, Mapping[str, Path]]) -> bool:
+    return len(files) > 1 and len(set.intersection(*map(set, files.values()))) >= ENOUGH
+
+
+def _by_folder(folder: Path) -> dict[str, dict[str, Path]]:
+    if not folder.is_dir():
+        raise ValueError(f"wanted a folder with a folder a system, or names of runs, got {folder}; check the path")
+    found: dict[str, dict[str, Path]] = {}
+    for system in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for path in sorted(system.iterdir()):
+            if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
+                continue
+            own = found.setdefault(system.name, {})
+            if path.stem in own:
+                raise ValueError(f"wanted one sound {path.stem} in {system}, got two; keep one ending")
+            own[path.stem] = path
+    return found
+
+
+def _loaded(files: Mapping[str, Mapping[str, Path]], items: Sequence[str], source: str) -> Sounds:
+    import soundfile
+
+    rate = max(soundfile.info(own[item]).samplerate for own in files.values() for item in items)
+    waves = {
+        system: {item: audio.load(own[item], rate, resample=True) for item in items} for system, own in files.items()
+    }
+    alone = sum(len(own) for own in files.values()) - len(files) * len(set.intersection(*map(set, files.values())))
+    note = f"{alone} sounds are left out, since another system has none of their name" if alone else ""
+    return Sounds(waves, rate, source, note)
+
+
+class Listening:
+    """A test of one listener: its questions, the widget that asks them, and the results of all who listened.
+
+    test  ends a cell; the answers go to listening/<listener>.jsonl of the run folder as they are given
+    """
+
+    def __init__(self, config: ListeningTest):
+        self.config = config
+        self.sounds = sounds(config.source, config.count, config.seed)
+        systems, items = list(self.sounds.waves), self.sounds.items
+        self.trials = listening.plan(
+            config.kind, items, systems, seed=config.seed, listener=config.listener, repeats=config.repeats
+        )
+        keys = [(system, item) for system in systems for item in items]
+        waves = [self.sounds.waves[system][item] for system, item in keys]
+        self.levels = dict(zip(keys, [loudness.lufs(wave, self.sounds.rate) for wave in waves], strict=True))
+        gains = loudness.gains(waves, self.sounds.rate) if config.match_loudness else [1.0] * len(waves)
+        played = {key: gain * wave for key, gain, wave in zip(keys, gains, waves, strict=True)}
+        questions = [Question(tuple(played[s, t.item] for s in t.order), t.about()) for t in self.trials]
+        with self._record() as run:
+            self.folder = run.folder
+            self.test = Test(config.kind, questions, self.sounds.rate, self._answers())
+            self._tell(run)
+
+    def _record(self) -> record.Record:
+        return record.Record.open("listening", self.config, self.sounds.fingerprint)
+
+    def _answers(self) -> Path:
+        return self.folder / answers.FOLDER / f"{self.config.listener}.jsonl"
+
+    def _tell(self, run: record.Record) -> None:
+        done, total = len(self.test.answers()), len(self.trials)
+        state = "finished" if done == total else "waits for answers"
+        run.status(state, step=done, stop_at=total, message=f"{done} of {total} answers by {self.config.listener}")
+        run.place("views", "question.png", f"What {self.config.listener} is asked.").write_bytes(self.test.face())
+
+    def overview(self) -> summary.Table:
+        """What is compared, a row a system."""
+        rows = []
+        for system, own in self.sounds.waves.items():
+            levels = [self.levels[system, item] for item in self.sounds.items]
+            seconds = float(np.mean([len(own[item]) for item in self.sounds.items])) / self.sounds.rate
+            rows.append((system, len(levels), round(seconds, 2), round(float(np.mean(levels)), 1)))
+        return summary.table(rows, ("system", "sounds", "seconds each", "loudness, LUFS"))
+
+    def given(self) -> list[listening.Answer]:
+        """The answers of all listeners."""
+        return listening.read(self.folder)
+
+    def table(self) -> summary.Table:
+        """What the answers say so far."""
+        return table(opinions.results(self.given()))
+
+    def plot(self) -> Axes | None:
+        """The same as dots with intervals; None where there is no answer."""
+        found = [one for one in opinions.results(self.given()) if one.kind == self.config.kind]
+        return plot(found) if any(one.answers for one in found) else None
+
+    def reliance(self) -> summary.Table:
+        """How each listener answered."""
+        rows = [
+            (one.listener, one.answers, f"{one.same} of {one.repeated}", _percent(one.first), one.seconds, one.played)
+            for one in listening.consistency(self.given())
+        ]
+        heads = ("listener", "answers", "same answer when asked again", "A among A and B", "seconds", "plays a sound")
+        return summary.table(rows, heads, empty="no answers yet")
+
+    def keep(self) -> Path:
+        """Write results.json, the picture and the page of the run folder; returns the page."""
+        with self._record() as run:
+            self._tell(run)
+            results = Results(run.folder)
+            for one in opinions.results(self.given()):
+                if one.answers:
+                    results.add(one.label, METRICS[one.kind], one.value, (one.low, one.high), rows=one.answers)
+            ax = self.plot()
+            if ax is not None:
+                run.place("views", "answers.png", "What the answers say.").write_bytes(style.png(ax))
+        return report.write(self.folder)
+
+
+METRICS = {"ab": "preferred", "abx": "recognised", "mos": "mean rating", "difference": "difference of ratings"}
+
+
+def table(found: Sequence[opinions.Estimate]) -> summary.Table:
+    """Estimates, a row each."""
+    rows: list[tuple[Any, ...]] = []
+    for one in found:
+        shares = one.kind in ("ab", "abx")
+        write = _percent if shares else (lambda value: "" if np.isnan(value) else f"{value:.2f}")
+        bounds = f"{write(one.low)} to {write(one.high)}" if np.isfinite(one.low) else "unknown"
+        chance = f"{one.p:.3f}" if np.isfinite(one.p) else ""
+        rows.append((one.label, write(one.value), bounds, one.answers, one.ties, one.listeners, chance))
+    heads = ("", "result", "95 % interval", "answers", "no difference", "listeners", "p")
+    return summary.table(rows, heads, empty="no answers yet: press the buttons above, then run this cell again")
+
+
+def plot(found: Sequence[opinions.Estimate], title: str = "") -> Axes:
+    """Estimates of one kind as dots with intervals."""
+    kind = found[0].kind
+    rows = [(one.label, one.value, one.low, one.high) for one in found if one.answers]
+    limits = {"ab": (0.0, 1.0), "abx": (0.0, 1.0), "mos": (1.0, 5.0)}.get(kind)
+    return intervals.plot(rows, XLABELS[kind], limits=limits, chance=opinions.CHANCE.get(kind), title=title)
+
+
+def promises(share: float, numbers: Sequence[int] = (10, 20, 40, 80, 160)) -> summary.Table:
+    """What tests of some lengths can promise, if an imaginary listener prefers one system in `share` of the questions."""
+    found = [opinions.promise(share, number) for number in numbers]
+    rows = [(one.questions, _percent(one.covered), _percent(one.width), _percent(one.sure)) for one in found]
+    return summary.table(rows, ("questions", "intervals that hold the truth", "their width", "tests with p < 0.05"))
+
+
+def _percent(value: float) -> str:
+    return "" if np.isnan(value) else f"{100 * value:.0f} %"
