@@ -62,10 +62,8 @@ def plan(
     draw = seeds.generator(seed, "listening", kind, listener)
     trials: list[Trial] = []
     for group in itertools.combinations(systems, least):
-        turn = int(draw.integers(4))
-        for place in draw.permutation(len(items)):
-            trials.append(Trial(kind, items[place], _order(kind, group, turn)))
-            turn += 1
+        for turn, place in enumerate(draw.permutation(len(items)), int(draw.integers(4))):
+            trials.append(Trial(kind, items[int(place)], _order(kind, group, turn)))
     trials = [trials[i] for i in draw.permutation(len(trials))]
     half = math.ceil(len(trials) / 2)
     if not 0 <= repeats <= half:

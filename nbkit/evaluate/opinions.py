@@ -131,8 +131,8 @@ def _mean(kind: str, label: str, rows: list[tuple[Answer, float]], scale: tuple[
         low, high = values.mean() - reach, values.mean() + reach
     if listeners > 1:
         low, high = _wider((low, high), _drawn(rows))
-    bounds = (float(np.clip(edge, *scale)) for edge in (low, high))
-    return Estimate(kind, label, float(values.mean()), *bounds, len(values), listeners)
+    low, high = (float(np.clip(edge, *scale)) for edge in (low, high))
+    return Estimate(kind, label, float(values.mean()), low, high, len(values), listeners)
 
 
 def _drawn(rows: list[tuple[Answer, float]]) -> np.ndarray:

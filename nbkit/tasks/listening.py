@@ -289,7 +289,7 @@ def plot(found: Sequence[opinions.Estimate], title: str = "") -> Axes:
 
 
 def promises(share: float, numbers: Sequence[int] = (10, 20, 40, 80, 160)) -> summary.Table:
-    """What tests of some lengths can promise, if an imaginary listener prefers one system in `share` of the questions."""
+    """What tests of some lengths can promise where an imaginary listener prefers one system in `share` of all cases."""
     found = [opinions.promise(share, number) for number in numbers]
     rows = [(one.questions, _percent(one.covered), _percent(one.width), _percent(one.sure)) for one in found]
     return summary.table(rows, ("questions", "intervals that hold the truth", "their width", "tests with p < 0.05"))

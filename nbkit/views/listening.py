@@ -160,11 +160,11 @@ class Test:
         self._choices = [
             button(words, lambda value=value: self.answer(value), "130px") for value, words in self.kind.choices
         ]
-        self._back = button("Take the last answer back", self.take_back, "auto")
+        self._back = button("Take the last answer back", self.take_back, "200px")
         rows = [widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap")) for row in (self._plays, self._choices)]
         self._asking = [rows[0], self._place, rows[1], self._hint]
-        box = widgets.VBox(layout=widgets.Layout(max_width="720px", padding="4px 0"))
-        self._body = widgets.VBox()
+        box = widgets.VBox(layout=widgets.Layout(max_width="720px", padding="4px 8px"))
+        self._body = widgets.VBox(layout=widgets.Layout(margin="4px 0 12px"))
         box.children = [self._head, self._body, self._back]
         self._widget = box
         self._shown = -1
@@ -298,6 +298,8 @@ def _heading(kind: Kind, done: int, total: int) -> str:
 
 def _face(kind: Kind, done: int, total: int) -> bytes:
     """The question as a picture: what is asked, which buttons there are, how many are answered."""
+    from matplotlib.patches import Rectangle
+
     ax = style.axes(7, 1.9)
     ax.set_xlim(0, 100)
     ax.set_ylim(0, 100)
@@ -306,9 +308,9 @@ def _face(kind: Kind, done: int, total: int) -> bytes:
     for width, colour in ((100, "#e4e8ec"), (100 * done / total, style.SERIES[0])):
         ax.barh(74, width, height=5, color=colour)
     ax.text(0, 62, kind.question, fontsize=13, va="top")
-    plays = ["▶ Play" if letter == "sound" else f"▶ {letter}" for letter in kind.letters]
-    for words, width, y in ((plays, 14, 33), ([words for _, words in kind.choices], 19, 8)):
+    letters = ["Play" if letter == "sound" else letter for letter in kind.letters]
+    for words, width, y in (([f"▶ {name}" for name in letters], 14, 26), ([w for _, w in kind.choices], 18.5, 0)):
         for i, word in enumerate(words):
-            box = {"boxstyle": "round,pad=0.5", "facecolor": "#f0f2f4", "edgecolor": "#d4d9de"}
-            ax.text(i * (width + 1.2) + width / 2, y, word, ha="center", va="center", fontsize=9, bbox=box)
+            ax.add_patch(Rectangle((i * (width + 1), y), width, 18, facecolor="#eceff1"))
+            ax.text(i * (width + 1) + width / 2, y + 9, word, ha="center", va="center", fontsize=9)
     return style.png(ax)

@@ -27,7 +27,7 @@ def lufs(wave: np.ndarray, rate: int) -> float:
             f"loudness wants a finite wave [S] of a sample or more, got shape {wave.shape}; mix or mend it"
         )
     for b, a in k_weighting(rate):
-        wave = lfilter(b, a, wave)
+        wave = np.asarray(lfilter(b, a, wave))
     block, step = min(round(_BLOCK * rate), len(wave)), max(1, round(_STEP * rate))
     energy = np.concatenate([[0.0], np.cumsum(wave**2)])
     starts = np.arange(0, len(wave) - block + 1, step)
