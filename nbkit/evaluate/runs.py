@@ -31,6 +31,7 @@ NAMING = (
     "started",
     "seconds",
     "device",
+    "sweep",
     "tags",
     "hypothesis",
     "expectation",
@@ -60,6 +61,7 @@ def row(run: Record) -> Row:
         "run": run.name, "task": config.get("task", ""), "state": status["state"], "step": status.get("step", 0),
         "started": sessions[0].get("started", "") if sessions else "",
         "seconds": round(sum(line.get("seconds", 0.0) for line in log), 1), "device": device,
+        "sweep": read_json(run.folder / "run.json", {}).get("sweep", ""),
         "tags": " ".join(said.tags), "hypothesis": said.hypothesis, "expectation": said.expectation,
         "verdict": said.verdict,
     }  # fmt: skip
