@@ -72,8 +72,9 @@ def looking(chromium: Any) -> Iterator[View]:
     found = View(page, [], [])
 
     def note(message) -> None:
-        # Jupyter's own scripts may complain; what stands in an output or in a file of ours may not
-        if message.type == "error" and not re.search("/static/|/nbextensions/", message.location.get("url", "")):
+        # Jupyter's own scripts may complain, and `outside` has what was not let out; the rest may not
+        place = message.location.get("url", "")
+        if message.type == "error" and not re.search("/static/|/nbextensions/", place) and place not in found.outside:
             found.errors.append(message.text)
 
     def guard(route) -> None:
@@ -85,7 +86,7 @@ def looking(chromium: Any) -> Iterator[View]:
 
     page.on("console", note)
     page.on("pageerror", lambda error: found.errors.append(str(error)))
-    page.route("http*://**", guard)
+    page.route(re.compile("^https?://"), guard)
     yield found
     page.close()
 
@@ -106,6 +107,11 @@ class Host:
     outputs: ClassVar[str]
     scrolled: ClassVar[str]  # what holds all cells and scrolls
     handle: ClassVar[str]  # of a slider
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the server and its kernels."""
+        return _environment(self.folder.parent)
 
     def open(self, view: View, path: Path) -> None:
         """Open a notebook below `folder` and wait for its kernel."""

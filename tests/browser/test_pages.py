@@ -108,3 +108,11 @@ def test_without_scripts_the_browsers_own_controls_remain(run_folder: Path, chro
     assert page.locator("audio[controls]").count() == 2
     assert page.locator("audio").first.is_visible()
     page.close()
+
+
+def test_a_request_that_would_leave_the_machine_is_noted(tmp_path: Path, view):
+    """Else nothing that says "no network" says anything."""
+    (tmp_path / "page.html").write_text("<script src='https://example.org/a.js'></script>")
+    view.page.goto((tmp_path / "page.html").as_uri())
+    assert view.outside == ["https://example.org/a.js"]
+    assert not view.errors

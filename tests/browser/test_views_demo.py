@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,4 +55,18 @@ def test_an_ordinary_widget_asks_the_kernel(demo):
     handle.focus()
     demo.page.keyboard.press("ArrowRight")
     wait_until(lambda: "가가가가" in shown.inner_text())
+    demo.view.assert_clean()
+
+
+def test_an_answer_lands_on_the_disk(demo):
+    page = demo.page
+    for letter in "AB":
+        page.get_by_role("button", name=f"▶ {letter}").click()
+        page.wait_for_function("() => document.querySelector('audio')?.currentTime > 0")
+        page.get_by_role("button", name=f"▶ {letter} ✓").wait_for()
+    page.get_by_role("button", name="B is better").click()
+    page.get_by_text("Question 2 of 3").wait_for()
+    (line,) = (demo.host.folder / "answers" / "minji.jsonl").read_text(encoding="utf-8").splitlines()
+    row = json.loads(line)
+    assert (row["question"], row["item"], row["answer"], row["played"]) == (0, "하나", "B", [1, 1])
     demo.view.assert_clean()

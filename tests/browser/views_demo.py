@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
+from nbkit.run.start import StartHere
+
 SOUND = """
 import numpy as np
 rate, hop = 22050, 256
@@ -34,10 +36,21 @@ INTERACT = """
 import ipywidgets
 ipywidgets.interact(lambda count: print("가" * count), count=ipywidgets.IntSlider(3, 1, 9));
 """
-CELLS = [SOUND, PLAYERS, STATIC, TRAINING, INTERACT]
+LISTENING = """
+from pathlib import Path
+from nbkit.views import listening
+short = wave[: rate // 2]
+questions = [listening.Question((short, short / 2), {"item": name}) for name in ("하나", "둘", "셋")]
+listening.Test("ab", questions, rate, Path("answers") / "minji.jsonl")
+"""
+KINDS = ["players"]  # of the pages that the cells show
+CELLS = [SOUND, PLAYERS, STATIC, TRAINING, INTERACT, LISTENING]
 
 
 def write(path: Path) -> Path:
-    """The notebook, without outputs."""
-    nbformat.write(new_notebook(cells=[new_code_cell(source.strip()) for source in CELLS]), path)
+    """The notebook, without outputs; `nbkit run` takes it too."""
+    cells = [new_code_cell(StartHere().cell(), metadata={"tags": ["parameters"]})]
+    cells += [new_code_cell(source.strip()) for source in CELLS]
+    metadata = {"language_info": {"name": "python"}, "nbkit": {"parameters": "nbkit.run.start:StartHere"}}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
     return path
