@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import psutil
 import torch
+
+from nbkit.base.amounts import size
 
 
 def accelerator(precision: str):
@@ -33,6 +36,15 @@ def _settle(precision: str) -> str:
 def tensors(batch: Any, device: torch.device) -> Any:
     """A batch (a NamedTuple of arrays) as tensors on a device."""
     return type(batch)(*(torch.as_tensor(value).to(device, non_blocking=True) for value in batch))
+
+
+def memory(device: torch.device) -> dict[str, str]:
+    """What this process holds just now, for reading: of the machine, and of its GPU where it has one."""
+    held = {"memory": size(psutil.Process().memory_info().rss)}
+    if device.type == "cuda":
+        now, most = torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
+        held["GPU memory"] = f"{size(now)}, at most {size(most)}"
+    return held
 
 
 def leave() -> None:

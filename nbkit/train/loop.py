@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
 from nbkit.train import inventory, pictures
-from nbkit.train.device import accelerator, tensors
+from nbkit.train.device import accelerator, memory, tensors
 from nbkit.train.signals import Signals
 from nbkit.train.store import Checkpoint, CheckpointStore
 from nbkit.train.task import Modules, Optimization, Task, Training
@@ -66,12 +66,13 @@ def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record
         with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
             message = "stopped at once" if stopped else f"{type(error).__name__}: {told or error}"
             run.status("interrupted" if stopped else "failed", step=state.step, message=message)
+        state.display.end("interrupted" if stopped else "failed")
         state.leave_the_mirror(0.0 if stopped else SECONDS_TO_LEAVE)
         if told:
             raise TrainingError(told) from error
         raise
     finally:
-        state.display.close()
+        state.leave_the_display()
     signals.pass_on()
     return FitResult(state.step, reason, state.plain_modules())
 
@@ -87,7 +88,7 @@ class _Run:
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
         self.terms = sorted(task.weights(tensors(task.batches("train", 0, 1)[0], torch.device("cpu"))))
         self.validation_loss: float | None = None
-        self.figure: bytes | None = None
+        self.display.gauges = lambda: memory(self.accelerator.device)
 
     def start(self) -> None:
         """Networks and optimisers, from the newest checkpoint or prepared for step 0."""
@@ -113,6 +114,9 @@ class _Run:
         self.run.rewind(self.step if checkpoint else -1)
         if self.rank == 0:
             self.store.follow(self.step)
+            for row in self.run.rows():
+                self.display.recall(row)
+        self.display.facts["saved"] = f"step {self.step:,}" if checkpoint else "nothing yet"
         where = f"goes on at step {self.step}" if checkpoint else f"starts at step 0{self._what_is_new()}"
         changed = (
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
@@ -188,6 +192,7 @@ class _Run:
         message["signal"] = f"{signals.name or 'a signal to another process'}; saved, run again to go on"
         state = {"finished": "finished", "time": "paused", "signal": "interrupted"}[reason]
         self.run.status(state, step=self.step, message=message[reason])
+        self.display.end(state)
         self._note_kernels()
         self._wait_for_the_mirror(SECONDS_TO_LEAVE if reason == "signal" else SECONDS_TO_END, signals)
         return reason
@@ -198,6 +203,8 @@ class _Run:
             while self.store.notes or mirror.notes:
                 self.display.note(self.store.notes.pop(0) if self.store.notes else mirror.notes.popleft())
             self.display.aside = str(mirror.state)
+            safe = mirror.state.confirmed
+            self.display.facts["safe copy"] = "nothing yet" if safe is None else f"step {safe:,}"
 
     def _wait_for_the_mirror(self, seconds: float, signals: Signals) -> None:
         """Let the copies arrive; a signal that comes meanwhile, or the end of the time, leaves them where they are."""
@@ -207,6 +214,7 @@ class _Run:
 
         def enough(state: Any) -> bool:
             self._look_at_the_mirror()
+            self.display.refresh()
             return signals.received != before
 
         state = self.store.mirror.close(seconds, enough)
@@ -219,6 +227,16 @@ class _Run:
         """End its thread where training failed; what was saved before still has so many seconds to be copied."""
         if self.store.mirror is not None:
             self.store.mirror.close(seconds)
+
+    def leave_the_display(self) -> None:
+        """Let it show how the run ended, and keep that as a picture."""
+        self.display.close()
+        if self.rank == 0:
+            try:
+                if png := self.display.picture():
+                    pictures.keep_course(self.run, png)
+            except Exception as error:  # what was learnt is saved, and worth more than its picture
+                self.display.note(f"no picture of the course: {type(error).__name__}: {error}")
 
     def _training_batches(self) -> Iterator[Any]:
         """This process's micro-batches from the step after this one to the end, in order."""
@@ -337,7 +355,7 @@ class _Run:
             return {}
         try:
             probe = self.task.probe(self.bare, self.step)
-            self.figure = pictures.keep(self.run, self.step, probe.pictures) or self.figure
+            self.display.show(self.step, *pictures.keep(self.run, self.step, probe.pictures))
             return probe.metrics
         except Exception as error:
             self.display.note(f"no pictures and sounds of step {self.step}: {type(error).__name__}: {error}")
@@ -356,12 +374,13 @@ class _Run:
             self.store.save(self.step, weights, state, about, self.validation_loss, self._look_at_the_mirror)
             mirror = self.store.mirror
             self.run.status(step=self.step, saved=self.step, confirmed=mirror.state.confirmed if mirror else None)
+            self.display.facts["saved"] = f"step {self.step:,}"
         self.accelerator.wait_for_everyone()
 
     def _log(self, row: dict[str, Any]) -> None:
         self.run.log(row)
         if self.rank == 0:
-            self.display.update(row, self.figure)
+            self.display.update(row)
 
     def _note_kernels(self) -> None:
         self.run.note_session(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,23 +13,39 @@ from nbkit.train.task import Picture
 from nbkit.views import alignment, blanks, signal, style
 
 
-def keep(run: Record, step: int, pictures: list[Picture]) -> bytes | None:
-    """Write each picture under its name and step; returns the PNG of the first one that can be seen."""
-    seen = None
+class Newest(NamedTuple):
+    """The first of the pictures, and the first of the sounds with its rate in Hz; None where there is none."""
+
+    png: bytes | None = None
+    sound: tuple[np.ndarray, int] | None = None
+    caption: str = ""
+
+
+def keep(run: Record, step: int, pictures: list[Picture]) -> Newest:
+    """Write each picture and each sound under its name and step."""
+    newest = Newest()
     for picture in pictures:
         part = "audio" if picture.kind == "audio" else "views"
         ending = "wav" if picture.kind == "audio" else "png"
         path = run.place(part, f"{picture.name}-{step:09d}.{ending}", picture.caption, name=picture.name, step=step)
+        newest = newest._replace(caption=newest.caption or picture.caption)
         if picture.kind == "audio":
-            audio.save(path, picture.arrays["wave"], picture.arrays["rate"])
+            sound = picture.arrays["wave"], picture.arrays["rate"]
+            audio.save(path, *sound)
+            newest = newest._replace(sound=newest.sound or sound)
             continue
         arrays: dict[str, Any] = {k: v for k, v in picture.arrays.items() if isinstance(v, np.ndarray | float | int)}
         np.savez_compressed(
             path.with_suffix(".npz"), **arrays, symbols=np.array(picture.arrays.get("symbols", ()), str)
         )
         png = draw(picture, path)
-        seen = seen or png
-    return seen
+        newest = newest._replace(png=newest.png or png)
+    return newest
+
+
+def keep_course(run: Record, png: bytes) -> None:
+    """Write the picture of a whole training; the report leaves it out, since it draws the same curves larger."""
+    run.place("views", "training.png", "the course of training", in_report=False).write_bytes(png)
 
 
 def draw(picture: Picture, path: Path) -> bytes:

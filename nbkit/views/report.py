@@ -114,6 +114,8 @@ def _newest_of_each(
     states: dict[str, list[tuple[int, Path, dict]]] = {}
     for path in sorted(folder.glob(pattern)):
         about = read_json(path.with_suffix(".json"), {})
+        if not about.get("in_report", True):
+            continue
         step = re.search(r"-(\d+)$", path.stem)
         about.setdefault("step", int(step[1]) if step else None)
         name = about.setdefault("name", path.stem[: step.start()] if step else path.stem)

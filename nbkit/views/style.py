@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -127,13 +127,17 @@ def _glyphs() -> frozenset[int]:
 
 def font_face(text: str) -> str:
     """CSS that brings the Korean glyphs of `text` along, so that a page shows them on a machine without such a font."""
+    wanted = tuple(sorted({ord(character) for character in text if character >= "\u3000"}))
+    return _font_face(wanted) if wanted else ""
+
+
+@lru_cache(maxsize=16)
+def _font_face(wanted: tuple[int, ...]) -> str:
+    """The same for a set of characters: an output that is drawn each second shows the same ones again."""
     from fontTools.subset import Options, Subsetter
     from fontTools.ttLib import TTFont
 
-    wanted = sorted({ord(character) for character in text if character >= "\u3000"})
-    if not wanted:
-        return ""
-    font = TTFont(FONT)
+    font = TTFont(FONT, recalcTimestamp=False)  # the same text gives the same bytes
     subsetter = Subsetter(Options(notdef_outline=True, layout_features=[]))
     subsetter.populate(unicodes=wanted)
     subsetter.subset(font)

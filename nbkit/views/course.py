@@ -1,0 +1,140 @@
+"""The course of numbers over the steps of a run: in few points, as small curves of a page, as one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from nbkit.views import style
+from nbkit.views.page import readable
+
+SPLITS = {"train": ("training", "#3b82c4"), "validation": ("validation", "#e0662f")}  # how it is called, its colour
+WIDTH, HEIGHT = 300, 64  # of a small curve, in units of its own
+_LAST = ("gradient_norm", "learning_rate")  # how training went along, rather than how good it is
+
+
+class Trace:
+    """The course of one value in a bounded number of points: when they are full, neighbours are averaged."""
+
+    LIMIT = 120
+    __slots__ = ("_count", "_points", "_steps", "_stride", "_sum", "newest")
+
+    def __init__(self) -> None:
+        self.newest = math.nan
+        self._points: list[tuple[float, float]] = []
+        self._sum, self._steps, self._count, self._stride = 0.0, 0, 0, 1
+
+    def add(self, step: int, value: float) -> None:
+        """The next value; one that is not finite is shown as the newest but has no place on the curve."""
+        self.newest = value
+        if not math.isfinite(value):
+            return
+        self._sum += value
+        self._steps += step
+        self._count += 1
+        if self._count == self._stride:
+            self._points.append((self._steps / self._count, self._sum / self._count))
+            self._sum, self._steps, self._count = 0.0, 0, 0
+            if len(self._points) == self.LIMIT:
+                pairs = zip(self._points[::2], self._points[1::2], strict=True)
+                self._points = [((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in pairs]
+                self._stride *= 2
+
+    def points(self) -> list[tuple[float, float]]:
+        """(step, value), at most LIMIT of them; what waits to be averaged is one as well."""
+        if not self._count:
+            return list(self._points)
+        return [*self._points, (self._steps / self._count, self._sum / self._count)]
+
+
+Traces = Mapping[str, Mapping[str, Trace]]  # by name and split
+
+
+def ordered(traces: Traces) -> list[str]:
+    """The names in the order in which they are shown: losses, what was measured, how training went along."""
+    return sorted(traces, key=lambda name: (name.endswith(_LAST), name != "loss"))
+
+
+def tile(name: str, traces: Mapping[str, Trace]) -> dict[str, object]:
+    """What a page needs to draw one name: its numbers, and its curves as SVG paths of WIDTH by HEIGHT.
+
+    The curves share both axes. Of long courses the outermost 2 % of the values are drawn at the edge, so that the first
+    steps do not press the rest flat.
+    """
+    points = {split: trace.points() for split, trace in traces.items()}
+    low, high = _reach(points.values())
+    first, last = _ends(points.values())
+    across, up = (WIDTH - 8) / ((last - first) or 1), (HEIGHT - 8) / ((high - low) or 1)
+
+    def place(step: float, value: float) -> str:
+        return f"{4 + (step - first) * across:.0f},{HEIGHT - 4 - (min(max(value, low), high) - low) * up:.0f}"
+
+    curves = [
+        {"split": split, "line": " ".join(place(*point) for point in found), "end": place(*found[-1])}
+        for split, found in points.items()
+        if found
+    ]
+    return {
+        "name": readable(name),
+        "numbers": [(split, number(trace.newest)) for split, trace in traces.items()],
+        "curves": curves,
+        "low": number(low) if curves and high > low else "",
+        "high": number(high) if curves else "",
+    }
+
+
+def _ends(courses: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, float]:
+    steps = [course[place][0] for course in courses if course for place in (0, -1)]
+    return (min(steps), max(steps)) if steps else (0.0, 0.0)
+
+
+def _reach(courses: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, float]:
+    """Lowest and highest value that keeps its place; the newest one of each course always does."""
+    courses = [course for course in courses if course]
+    values = sorted(value for course in courses for _, value in course)
+    if not values:
+        return 0.0, 0.0
+    out = len(values) // 50
+    kept = [values[out], values[-1 - out], *(course[-1][1] for course in courses)]
+    return min(kept), max(kept)
+
+
+def picture(traces: Traces, title: str, facts: str) -> bytes:
+    """A PNG of all courses, three a row, over what is said of the run; empty where nothing has changed yet."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in ordered(traces) if any(len(trace.points()) > 1 for trace in traces[name].values())]
+    if not names:
+        return b""
+    style.apply()
+    rows = -(-len(names) // 3)
+    figure = Figure(figsize=(9, 1.75 * rows + 0.7), layout="constrained")
+    # pyplot keeps its hands off: a figure of its own would appear once more below the cell
+    places = figure.subplots(rows, 3, squeeze=False).ravel()
+    for ax, name in zip(places, names, strict=False):
+        points = {split: trace.points() for split, trace in traces[name].items()}
+        for split, found in points.items():
+            colour = SPLITS.get(split, SPLITS["train"])[1]
+            marker = "o" if split != "train" and len(found) < 30 else ""
+            ax.plot(*zip(*found, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=2.5)
+        low, high = _reach(points.values())
+        margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+        ax.set_ylim(low - margin, high + margin)
+        numbers = "  ".join(number(trace.newest) for trace in traces[name].values())
+        ax.set_title(f"{_cut(readable(name), 24)}  {numbers}", fontsize=9, parse_math=False)
+        ax.tick_params(labelsize=8)
+        ax.locator_params(nbins=4)
+    for ax in places[len(names) :]:
+        ax.set_visible(False)
+    figure.suptitle(f"{_cut(title)}\n{_cut(facts)}", x=0.01, ha="left", fontsize=9, linespacing=1.5, parse_math=False)
+    return style.png(places[0], dpi=90)
+
+
+def _cut(text: str, most: int = 130) -> str:
+    words = style.drawable(text if len(text) <= most else text[: most - 1] + "…")
+    return words.replace("␣", " ")
+
+
+def number(value: float) -> str:
+    """A value in four digits."""
+    return f"{value:.4g}"
