@@ -38,7 +38,7 @@ class ListeningTest(Params):
 
     source: str = param(
         "",
-        "A folder that holds a folder a system, or names of runs with a comma between them. Empty takes what is there.",
+        "A folder with a folder for each system, or names of runs with commas between. Empty takes what is there.",
         identity=False,
     )
     kind: str = param("ab", "ab asks which is better, abx whether they differ, mos for a rating.", choices=tuple(KINDS))
@@ -187,6 +187,7 @@ class Listening:
     """A test of one listener: its questions, the widget that asks them, and the results of all who listened.
 
     test  ends a cell; the answers go to listening/<listener>.jsonl of the run folder as they are given
+    page  a file beside them that asks the same without a notebook; test.take reads what its listener sends back
     """
 
     def __init__(self, config: ListeningTest):
@@ -218,6 +219,7 @@ class Listening:
         state = "finished" if done == total else "waits for answers"
         run.status(state, step=done, stop_at=total, message=f"{done} of {total} answers by {self.config.listener}")
         run.place("views", "question.png", f"What {self.config.listener} is asked.").write_bytes(self.test.face())
+        self.page = self.test.page().save(self._answers().with_suffix(".html"))
 
     def overview(self) -> summary.Table:
         """What is compared, a row a system."""

@@ -10,6 +10,8 @@ needs no script in the page, works with ipywidgets 7.7 and 8, stops what played 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbkit.base import answers, colab
-from nbkit.views import player, style
+from nbkit.views import listening_page, player
+from nbkit.views.page import Page
 
 if TYPE_CHECKING:
     from ipywidgets import Button, VBox
@@ -127,7 +130,34 @@ class Test:
 
     def face(self) -> bytes:
         """A PNG of the question and of how many are answered, for where nobody can press a button."""
-        return _face(self.kind, len(self.answers()), len(self.questions))
+        return listening_page.face(self.kind, len(self.answers()), len(self.questions))
+
+    def page(self) -> Page:
+        """All questions as one file that any browser opens, for a listener who has no notebook.
+
+        It keeps nothing: the listener copies the answers out of it, and `take` reads them. 60 kB a second of sound.
+        """
+        return listening_page.page(self.kind, self._pcm, self.rate, self._key(), HEARD, self.face())
+
+    def take(self, lines: str) -> int:
+        """Keep the answers that a listener copied out of the page; returns how many of them are new.
+
+        raises  ValueError for a line that is no answer to this page
+        """
+        known, allowed = self.answers(), [value for value, _ in self.kind.choices]
+        found = listening_page.answers_in(lines, self._key(), allowed, len(self.questions))
+        new = {number: row for number, row in found.items() if number not in known}
+        for number, row in new.items():
+            answers.append(self.path, self._line(number, row))
+        return len(new)
+
+    def _key(self) -> str:
+        """Tells the page of one listener and test from others, and nothing about what is asked."""
+        asked = [dict(question.about) for question in self.questions]
+        return hashlib.sha256(json.dumps([self.path.stem, asked], sort_keys=True).encode()).hexdigest()[:12]
+
+    def _line(self, number: int, answer: dict[str, Any]) -> dict[str, Any]:
+        return {"question": number, "listener": self.path.stem, **self.questions[number].about, **answer}
 
     def _ipython_display_(self) -> None:
         from IPython.display import Image, display
@@ -203,15 +233,12 @@ class Test:
             raise ValueError(f"wanted an answer among {[known for known, _ in self.kind.choices]}, got {value!r}")
         began = self._clock() if self._began is None else self._began
         row = {
-            "question": self._shown,
-            "listener": self.path.stem,
-            **self.questions[self._shown].about,
             "answer": value,
             "seconds": round(self._clock() - began, 2),  # since the first sound was asked for
             "played": list(self._played),
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-        answers.append(self.path, row)
+        answers.append(self.path, self._line(self._shown, row))
         self._show()
 
     def take_back(self) -> None:
@@ -238,7 +265,7 @@ class Test:
         self._heard = [False] * len(self.kind.letters)
         before, self._place.children = self._place.children, []
         _close(before)
-        self._head.value = _heading(self.kind, done, total)
+        self._head.value = listening_page.heading(self.kind, done, total)
         self._body.children = self._asking if number < total else []
         self._back.disabled = not done
         self._enable()
@@ -283,34 +310,3 @@ def _later(seconds: float, call: Callable[[], None]) -> None:
 def _close(old: Sequence[Any]) -> None:
     for one in old:
         one.close()
-
-
-def _heading(kind: Kind, done: int, total: int) -> str:
-    told = f"Question {done + 1} of {total}" if done < total else f"All {total} questions are answered."
-    question = kind.question if done < total else "Thank you. Run the cells below to see what came of it."
-    return (
-        f'<div style="line-height:1.5"><span style="opacity:.75">{told}</span>'
-        f'<div style="height:6px;margin:2px 0 8px;border-radius:3px;background:rgba(128,140,152,.25)">'
-        f'<div style="height:6px;border-radius:3px;background:{style.SERIES[0]};width:{100 * done / total:.1f}%"></div>'
-        f'</div><b style="font-size:16px">{question}</b></div>'
-    )
-
-
-def _face(kind: Kind, done: int, total: int) -> bytes:
-    """The question as a picture: what is asked, which buttons there are, how many are answered."""
-    from matplotlib.patches import Rectangle
-
-    ax = style.axes(7, 1.9)
-    ax.set_xlim(0, 100)
-    ax.set_ylim(0, 100)
-    ax.axis("off")
-    ax.text(0, 96, f"{done} of {total} questions answered", color=style.MUTED, fontsize=9, va="top")
-    for width, colour in ((100, "#e4e8ec"), (100 * done / total, style.SERIES[0])):
-        ax.barh(74, width, height=5, color=colour)
-    ax.text(0, 62, kind.question, fontsize=13, va="top")
-    letters = ["Play" if letter == "sound" else letter for letter in kind.letters]
-    for words, width, y in (([f"▶ {name}" for name in letters], 14, 26), ([w for _, w in kind.choices], 18.5, 0)):
-        for i, word in enumerate(words):
-            ax.add_patch(Rectangle((i * (width + 1), y), width, 18, facecolor="#eceff1"))
-            ax.text(i * (width + 1) + width / 2, y + 9, word, ha="center", va="center", fontsize=9)
-    return style.png(ax)

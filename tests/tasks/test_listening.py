@@ -129,10 +129,12 @@ def test_what_is_played_is_equally_loud_unless_told_otherwise(folder):
 def test_listeners_have_one_folder_and_orders_of_their_own(folder):
     one, other = Listening(config(folder, listener="minji")), Listening(config(folder, listener="민지"))
     assert one.folder == other.folder
+    assert one.page.read_text(encoding="utf8") != other.page.read_text(encoding="utf8")
+    assert not [word for word in (EVIL, "alert", "plain") if word in one.page.read_text(encoding="utf8")]
     assert one.trials != other.trials
     answer_all(one, "plain")
     answer_all(other, "plain")
-    assert sorted(path.name for path in (one.folder / "listening").iterdir()) == ["minji.jsonl", "민지.jsonl"]
+    assert sorted(path.name for path in (one.folder / "listening").glob("*.jsonl")) == ["minji.jsonl", "민지.jsonl"]
     assert {answer.listener for answer in one.given()} == {"minji", "민지"}
 
 

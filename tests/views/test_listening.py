@@ -232,3 +232,46 @@ def test_a_line_of_something_else_is_named(path):
         damaged.write_text(f"{path.read_text()}{line}\n")
         with pytest.raises(ValueError, match="line 2 of"):
             answers.standing(damaged)
+
+
+# --- the page for listeners without a notebook
+
+
+def lines(of: listening.Test, *said: str | int, **changed) -> str:
+    """What the page gives back."""
+    rows = [{"test": of._key(), "question": n, "answer": value, "seconds": 1.5, "played": [1, 1], "time": "now"}
+            for n, value in enumerate(said)]  # fmt: skip
+    return "\n".join(json.dumps({**row, **changed}) for row in rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_holds_each_sound_once_and_no_name(kind, path):
+    test, _ = opened(path, kind)
+    document = test.page().document
+    assert document.count("UklGR") == len(KINDS[kind].letters), "a WAV begins so in base64"
+    data = json.loads(document.split('id="test">')[1].split("</script>")[0])
+    assert data["questions"] == [list(range(len(KINDS[kind].letters)))] * 3
+    assert not [word for word in ("secret", "other", "alert", "가", "민지") if word in document]
+    assert "http" not in document
+
+
+def test_answers_come_back_from_the_page(path):
+    test, _ = opened(path)
+    said = lines(test, "A", "same")
+    assert test.take(said) == 2
+    assert test.take(f"\n{said}\n") == 0, "pasted twice, they count once"
+    (first, second) = test.answers().values()
+    assert (first["answer"], first["listener"], first["item"], first["played"]) == ("A", "민지", f"{EVIL}0", [1, 1])
+    assert (second["answer"], test.number) == ("same", 2)
+    assert test.take("") == 0
+
+
+@pytest.mark.parametrize(
+    "changed", [{"answer": "C"}, {"test": "0"}, {"question": 9}, {"question": -1}, {"played": None}, {"seconds": "x"}]
+)
+def test_lines_of_another_page_are_refused_and_none_is_kept(changed, path):
+    test, _ = opened(path)
+    for text in (lines(test, "A", "B") + "\n" + lines(test, "A", **changed), "hello", "[1]"):
+        with pytest.raises(ValueError, match="wanted the answers of this listener's page"):
+            test.take(text)
+    assert not path.exists()
