@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from nbkit.base import drive, workspace
 from nbkit.data import corpus, manifest, text_sets, tokenizer_training
@@ -69,11 +69,11 @@ def tokenised(source: str, tokenizer: Tokenizer) -> Corpus:
         return corpus.for_source(source, tokenizer, processes=min(4, os.cpu_count() or 1), progress=meter.to)
 
 
-def newest_run() -> str:
-    """The name of the pre-training that was written to last and has a checkpoint, here or on the mirror; else ""."""
+def newest_run(task: str = PRETRAINING) -> str:
+    """The name of the run of a task that was written to last and has a checkpoint, here or on the mirror; else ""."""
     shelf = _shelf()
     found, _ = inventory.look(shelf if shelf is not None and shelf.root.is_dir() else None)
-    return next((run.name for run in found if run.task == PRETRAINING and (run.here or run.there)), "")
+    return next((run.name for run in found if run.task == task and (run.here or run.there)), "")
 
 
 def open_encoder(source: str | os.PathLike) -> tuple[str, kobert.Loaded]:
@@ -85,14 +85,35 @@ def open_encoder(source: str | os.PathLike) -> tuple[str, kobert.Loaded]:
     raises  FileNotFoundError where there is none of them, naming the runs there are; DataError where the published
             ones are not here, naming what to fetch
     """
+    if str(source) == WEIGHTS and not (Path(source) / MANIFEST).is_file():
+        return WEIGHTS, published()
+    name, found = _found(source)
+    return name, kobert.load(found) if isinstance(found, Path) else _of_checkpoint(found)
+
+
+def open_reader(source: str | os.PathLike) -> tuple[str, kobert.Reader | None]:
+    """A KoBERT with its head for a task, and the name that finds it again; None for one that has no head.
+
+    source and errors are those of open_encoder
+    """
+    if str(source) == WEIGHTS and not (Path(source) / MANIFEST).is_file():
+        return WEIGHTS, None
+    name, found = _found(source)
+    if isinstance(found, Path):
+        weights, about = kobert.read(found) if found.is_file() else ({}, None)
+    else:
+        weights, about = _bare(found), found.about
+    return name, kobert.reader_from_parts(weights, about) if about is not None and "reader" in about else None
+
+
+def _found(source: str | os.PathLike) -> tuple[str, Checkpoint | Path]:
+    """What open_encoder is asked for: a checkpoint, or a file or folder with weights, and its name."""
     path, (name, _, step) = Path(source), str(source).partition("@")
     folder = Path(name) if (Path(name) / "checkpoints").is_dir() else workspace.runs() / name
     if (path / MANIFEST).is_file():
-        return str(source), _of_checkpoint(load(path))
-    if str(source) == WEIGHTS:
-        return str(source), published()
+        return str(source), load(path)
     if path.exists() and not (path / "checkpoints").is_dir():
-        return str(source), kobert.load(path)
+        return str(source), path
     if step and not step.isdecimal():
         raise FileNotFoundError(f"wanted NAME@STEP with a number, got {source}")
     checkpoint = _checkpoint(folder, int(step) if step else None)
@@ -103,7 +124,7 @@ def open_encoder(source: str | os.PathLike) -> tuple[str, kobert.Loaded]:
             f"wanted a run with a checkpoint, an export or a file of weights, got {source}; runs: "
             f"{known or 'none yet; run 41_kobert_pretrain first'}"
         )
-    return f"{folder.name}@{checkpoint.step}", _of_checkpoint(checkpoint)
+    return f"{folder.name}@{checkpoint.step}", checkpoint
 
 
 def _shelf() -> Shelf | None:
@@ -126,8 +147,11 @@ def _checkpoint(folder: Path, step: int | None) -> Checkpoint | None:
 
 def _of_checkpoint(checkpoint: Checkpoint) -> kobert.Loaded:
     """Of KoBERT alone or of a task on it: from_parts tells by `about`."""
-    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
-    return kobert.from_parts(weights, checkpoint.about)
+    return kobert.from_parts(_bare(checkpoint), checkpoint.about)
+
+
+def _bare(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    return {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
 
 
 def published() -> kobert.Loaded:

@@ -6,6 +6,8 @@ Inside, tokens lie in rows: [B, T, C], mask [B, T, 1].
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +90,14 @@ class RelativeAttention(nn.Module):
         scores = query @ key.transpose(2, 3) + self._spread(query @ self.relative_key.to(query.dtype).T)
         both = (mask * mask.transpose(1, 2)).unsqueeze(1) == 0
         return scores.masked_fill(both, -1e4).softmax(-1)
+
+    def window_scores(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the relative keys add to a score, by distance from -window to window, a mean over the tokens that have a
+        token there: [B, H, 2 window + 1].
+        """
+        query = self._split(self.query(x)) / math.sqrt(self.relative_key.shape[1])
+        there = self._band((mask * mask.transpose(1, 2)).unsqueeze(1))  # [B, 1, T, 2 window + 1]
+        return ((query @ self.relative_key.to(query.dtype).T) * there).sum(2) / there.sum(2).clamp_min(1)
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, T, C] -> [B, H, T, C / H]"""
@@ -177,14 +187,35 @@ class TextEncoder(nn.Module):
         speaker = c.speaker_channels if c.speakers > 1 else 0
         self.duration = DurationPredictor(c.hidden + speaker, c.duration_filter, c.kernel, c.encoder_dropout)
 
-    def hidden(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """tokens [B, T], mask [B, T, 1] -> [B, T, C]"""
+    def hidden(self, tokens: Tensor, mask: Tensor, look: Callable[[Any, Tensor], None] | None = None) -> Tensor:
+        """tokens [B, T], mask [B, T, 1] -> [B, T, C]
+
+        look  is shown the RelativeAttention of each layer, and what it reads
+        """
         x = self.embedding(tokens) * self.scale * mask
         if self.prenet is not None:
             x = self.prenet(x, mask)
         for layer in self.layers:
+            if look is not None:
+                look(layer.attention, x * mask)
             x = layer(x, mask)
         return x * mask
+
+    def looks(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Who looks at whom, and what the window adds to the scores, in all layers and heads.
+
+        Source: paper_notes/glow_tts.md#encoder
+        tokens [B, T], mask [B, 1, T] -> weights [B, L, H, T, T], window [B, L, H, 2 window + 1]
+        """
+        mask = mask.transpose(1, 2)
+        weights, window = [], []
+
+        def look(attention: RelativeAttention, x: Tensor) -> None:
+            weights.append(attention.weights(x, mask))
+            window.append(attention.window_scores(x, mask))
+
+        self.hidden(tokens, mask, look)
+        return torch.stack(weights, 1), torch.stack(window, 1)
 
     def forward(self, tokens: Tensor, mask: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """tokens [B, T], mask [B, 1, T], speaker [B, C', 1] -> mean, log_sigma [B, C, T], log durations [B, T]"""

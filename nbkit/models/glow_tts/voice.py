@@ -38,6 +38,16 @@ class Spoken(NamedTuple):
     mel: SpokenMel
 
 
+class Looks(NamedTuple):
+    """How the encoder reads a sentence, before a single frame is made."""
+
+    weights: np.ndarray  # [L, H, T, T] how much each token looks at each other, rows sum to 1
+    window: (
+        np.ndarray
+    )  # [L, H, 2 window + 1] what the relative keys add to a score, by distance, the farthest before first
+    symbols: list[str]  # [T]
+
+
 class Voice:
     """A model with everything that it needs to read a text."""
 
@@ -56,11 +66,9 @@ class Voice:
         length_scale   factor on durations, > 1 is slower
         raises         ValueError for an empty text or an unknown speaker, TextError for symbols the model does not know
         """
-        if not text.strip():
-            raise ValueError("wanted a text to speak, got an empty one; type a sentence")
         if speaker and speaker not in self.speakers:
             raise ValueError(f"speaker must be one of {', '.join(self.speakers)}, got {speaker!r}")
-        encoded = self.reader.read(text)
+        encoded = self._read(text)
         device = next(self.model.parameters()).device
         spoken = self.model.synthesise(
             torch.as_tensor(encoded.ids, device=device)[None],
@@ -76,6 +84,19 @@ class Voice:
         """Text to sound, through Griffin-Lim; the arguments are those of synthesise."""
         mel = self.synthesise(text, **how)
         return Spoken(audio.griffin_lim(mel.log_mel, self.spec), self.spec.rate, mel)
+
+    @torch.inference_mode()
+    def looks(self, text: str) -> Looks:
+        """The attention of the encoder over the tokens of a text; raises as synthesise does."""
+        encoded = self._read(text)
+        tokens = torch.as_tensor(encoded.ids, device=next(self.model.parameters()).device)[None]
+        weights, window = self.model.encoder.looks(tokens, torch.ones_like(tokens, dtype=torch.float32)[:, None])
+        return Looks(weights[0].float().cpu().numpy(), window[0].float().cpu().numpy(), encoded.symbols)
+
+    def _read(self, text: str) -> Any:
+        if not text.strip():
+            raise ValueError("wanted a text to speak, got an empty one; type a sentence")
+        return self.reader.read(text)
 
     @property
     def seconds_per_frame(self) -> float:

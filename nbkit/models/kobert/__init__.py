@@ -7,16 +7,25 @@ kobert.save_export("wider.safetensors", model, tokenizer, {})    to go on with, 
 """
 
 from nbkit.models.kobert.config import SIZES, KoBERTConfig, flop_per_token, sized
-from nbkit.models.kobert.files import Loaded, describe, from_parts, load, save_export, save_folder
+from nbkit.models.kobert.files import Loaded, describe, from_parts, load, read, save_export, save_folder
 from nbkit.models.kobert.heads import Embedder, Matcher, Scorer
 from nbkit.models.kobert.model import KoBERT, KoBERTOutput
 from nbkit.models.kobert.onnx import export_onnx
-from nbkit.models.kobert.reader import Reader, describe_reader, encode, open_reader, reader_from_parts
+from nbkit.models.kobert.reader import (
+    Encoded,
+    Reader,
+    attentions,
+    describe_reader,
+    encode,
+    open_reader,
+    reader_from_parts,
+)
 from nbkit.models.kobert.wider import widened
 
 __all__ = [
     "SIZES",
     "Embedder",
+    "Encoded",
     "KoBERT",
     "KoBERTConfig",
     "KoBERTOutput",
@@ -24,6 +33,7 @@ __all__ = [
     "Matcher",
     "Reader",
     "Scorer",
+    "attentions",
     "describe",
     "describe_reader",
     "encode",
@@ -32,6 +42,7 @@ __all__ = [
     "from_parts",
     "load",
     "open_reader",
+    "read",
     "reader_from_parts",
     "save_export",
     "save_folder",

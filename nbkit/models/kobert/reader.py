@@ -15,13 +15,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nbkit.data import packing
 from nbkit.data.tokenizer import Tokenizer
 from nbkit.models.kobert.config import KoBERTConfig
 from nbkit.models.kobert.files import describe, from_parts, read, write_folder, write_weights
 from nbkit.models.kobert.heads import Embedder, Matcher, Scorer
+from nbkit.models.kobert.model import KoBERT
+
+Encoded = list[tuple[np.ndarray, np.ndarray]]
+"""Of each text its ids [T] and types [T]."""
 
 HEADS: dict[str, Any] = {"scores": Scorer, "vector": Embedder, "match": Matcher}
 TOKENS_AT_ONCE = 8192  # that a pass over many texts holds
@@ -40,7 +44,6 @@ class Reader:
     labels: tuple[str, ...] = ()
     max_length: int = 128
 
-    @torch.no_grad()
     def scores(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> np.ndarray:
         """What the network says of each text, or of each pair of texts. [N, outputs] float32
 
@@ -49,14 +52,16 @@ class Reader:
         """
         if len(pairs) and len(pairs) != len(texts):
             raise ValueError(f"wanted a pair for each text, got {len(texts)} texts and {len(pairs)} pairs")
-        encoded = self.encode(texts, pairs)
-        device = next(self.model.parameters()).device
+        return self.scores_of(self.encode(texts, pairs))
+
+    @torch.no_grad()
+    def scores_of(self, encoded: Encoded) -> np.ndarray:
+        """The same of texts in tokens, (ids, types) of each, as encode() gives them. [N, outputs] float32"""
         self.model.eval()
         found: list[Tensor] = []
         order = np.argsort([len(ids) for ids, _ in encoded], kind="stable")
         for chosen in _pieces(order, encoded):
-            packed = packing.pack([encoded[i] for i in chosen])
-            found.append(self.model(type(packed)(*(torch.as_tensor(a, device=device) for a in packed))).float().cpu())
+            found.append(self.model(_row(self.model, [encoded[i] for i in chosen])).float().cpu())
         if not found:
             return np.zeros((0, len(self.labels) or 1), np.float32)
         values = torch.cat(found).numpy()
@@ -70,7 +75,7 @@ class Reader:
             raise ValueError("wanted a reader with labels, this one gives numbers; ask for scores()")
         return np.array(self.labels)[self.scores(texts, pairs).argmax(-1)]
 
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> list[tuple[np.ndarray, np.ndarray]]:
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> Encoded:
         """(ids, types) of each text, or of each pair, with its specials."""
         return encode(self.tokenizer, texts, pairs, self.max_length)
 
@@ -120,9 +125,7 @@ def describe_reader(
     return {**describe(config, tokenizer), "reader": told}
 
 
-def encode(
-    tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str], max_length: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def encode(tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str], max_length: int) -> Encoded:
     """(ids, types) of each text, or of each pair, with its specials; made in portions, to bound memory."""
     found = []
     for start in range(0, len(texts), TOGETHER):
@@ -135,7 +138,28 @@ def encode(
     return found
 
 
-def _pieces(order: np.ndarray, encoded: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+@torch.no_grad()
+def attentions(model: KoBERT, encoded: Encoded) -> list[np.ndarray]:
+    """How much each token of a text looks at each other, in every head: [L, H, T, T] float32, rows sum to 1.
+
+    Source: paper_notes/bert.md#attention
+    encoded  (ids, types) of each text, as encode() gives them
+    """
+    model.eval()
+    found: list[np.ndarray] = []
+    for chosen in _pieces(np.arange(len(encoded)), encoded):
+        seen = model(_row(model, [encoded[i] for i in chosen]), attentions=True).attentions
+        found += [torch.stack(layers).float().cpu().numpy() for layers in zip(*seen)]
+    return found
+
+
+def _row(model: nn.Module, encoded: Encoded) -> packing.Packed:
+    """Texts in tokens one behind another, as tensors where the model is."""
+    device = next(model.parameters()).device
+    return packing.Packed(*(torch.as_tensor(array, device=device) for array in packing.pack(encoded)))
+
+
+def _pieces(order: np.ndarray, encoded: Encoded) -> list[np.ndarray]:
     """`order`, cut where TOKENS_AT_ONCE are full."""
     ends = np.cumsum([len(encoded[i][0]) for i in order]) // TOKENS_AT_ONCE
     return [part for part in np.split(order, np.flatnonzero(np.diff(ends)) + 1) if len(part)]
@@ -147,7 +171,7 @@ def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Read
     encoder = from_parts(weights, about)
     if encoder.tokenizer is None:
         raise ValueError("wanted a reader with its tokenizer, got one without; export it again")
-    head = HEADS[told["kind"]]
+    head = HEADS[told.get("kind", "scores" if told["outputs"] else "vector")]  # the first exports did not say
     model = Scorer(encoder.model, told["outputs"]) if head is Scorer else head(encoder.model)
     model.load_state_dict(weights)
     return Reader(model.eval(), encoder.tokenizer, tuple(told["labels"]), told["max_length"])
