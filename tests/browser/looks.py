@@ -26,6 +26,12 @@ def assert_plays(frame) -> None:
     wait_until(lambda: position(head) == pytest.approx(75, abs=2))
 
 
+def assert_opens_a_head(frame) -> None:
+    """Another head of an attention page is opened by a click."""
+    frame.get_by_role("button", name="layer 2, head 3").click()
+    wait_until(lambda: "layer 2, head 3" in frame.locator(".opened").inner_text().lower())
+
+
 def position(head) -> float:
     """Where a playhead stands, in per cent."""
     return float(re.search(r"left: ([\d.]+)%", head.get_attribute("style"))[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import views_demo
-from looks import assert_plays, frame_of, frames
+from looks import assert_opens_a_head, assert_plays, frame_of, frames
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # of nbconvert's own page: formulas and the frame of widgets, which no view of ours asks for
@@ -44,6 +44,7 @@ def test_an_exported_page_plays_without_a_network(view, executed: Path, tmp_path
     kinds = [kind for kind, _ in frames(view.page)]
     assert kinds == views_demo.KINDS
     assert_plays(frame_of(view.page, "players"))
+    assert_opens_a_head(frame_of(view.page, "attention"))
     view.screenshot("exported")
     assert view.outside, "nothing asked for the network, so nothing shows that it was away"
     view.outside[:] = [address for address in view.outside if not any(name in address for name in NBCONVERT)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import views_demo
-from looks import assert_plays, errors, frame_of, wait_until
+from looks import assert_opens_a_head, assert_plays, errors, frame_of, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -40,6 +40,11 @@ def test_simple_players_play(demo):
     assert frame.locator(".player").count() == 2
     assert frame.locator(".spans button").first.inner_text() == "같이"
     assert_plays(frame)
+    demo.view.assert_clean()
+
+
+def test_a_head_opens(demo):
+    assert_opens_a_head(frame_of(demo.page, "attention"))
     demo.view.assert_clean()
 
 

@@ -26,6 +26,13 @@ durations = np.array([20, 30, 65, 15, 25, 10, 180])
 symbols = list("\\u1100\\u1161\\u11ab\\u0020\\u1102\\u1161\\u11bc")
 alignment.plot(durations, symbols, seconds_per_frame=hop / rate);
 """
+ATTENTION = """
+from nbkit.views import attention
+pieces = ["[CLS]", "▁영화", "가", "▁좋", "다", "[SEP]"]
+scores = 3 * np.random.default_rng(0).random((3, 4, 6, 6))
+weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+attention.page(attention.Attention(weights, pieces, title="made", special=[0, 5], words=[-1, 0, 0, 1, 1, -1]))
+"""
 TRAINING = """
 from nbkit.views import progress
 with progress.Display("훈련", 500) as display:
@@ -43,8 +50,8 @@ short = wave[: rate // 2]
 questions = [listening.Question((short, short / 2), {"item": name}) for name in ("하나", "둘", "셋")]
 listening.Test("ab", questions, rate, Path("answers") / "minji.jsonl")
 """
-KINDS = ["players"]  # of the pages that the cells show
-CELLS = [SOUND, PLAYERS, STATIC, TRAINING, INTERACT, LISTENING]
+KINDS = ["players", "attention"]  # of the pages that the cells show
+CELLS = [SOUND, PLAYERS, STATIC, ATTENTION, TRAINING, INTERACT, LISTENING]
 
 
 def write(path: Path) -> Path:
