@@ -1,0 +1,73 @@
+"""Pictures of many runs: what an axis shows, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nbkit.views import comparing, style
+
+ROWS = [
+    {"rate": 0.001, "size": "small", "whole": True, "loss": 0.5},
+    {"rate": 0.1, "size": "같이", "whole": False, "loss": 0.25},
+    {"rate": 0.01, "size": "small", "loss": float("nan")},
+]
+
+
+def heights(ax) -> np.ndarray:
+    """[row, axis], in the order of ROWS."""
+    lines = [line for line in ax.lines if len(line.get_ydata()) == 4]
+    found = {tuple(np.round(line.get_ydata(), 6)): line for line in lines}
+    return np.array(sorted(found, key=lambda one: one[0]))
+
+
+def test_wide_axes_are_logarithmic_and_the_best_line_is_marked():
+    ax = comparing.parallel(ROWS, ["rate", "size", "whole", "loss"])
+    found = heights(ax)
+    assert found[:, 0].tolist() == [0.0, 0.5, 1.0], "0.01 lies halfway between 0.001 and 0.1"
+    assert found[0, 3] == 1.0
+    assert found[2, 3] == 0.0
+    assert np.isnan(found[1, 2:]).all(), "what is not known leaves a gap"
+    (best,) = (line for line in ax.lines if line.get_color() == style.PATH)
+    assert best.get_ydata()[0] == 1.0
+    texts = {text.get_text() for text in ax.texts}
+    assert {"같이", "small", "0.001", "0.1", "True"} <= texts
+    style.png(ax)
+
+
+def test_an_axis_of_one_value_lies_in_the_middle():
+    ax = comparing.parallel([{"a": 1, "loss": 2.0}, {"a": 1, "loss": 3.0}], ["a", "loss"])
+    assert {line.get_ydata()[0] for line in ax.lines if len(line.get_ydata()) == 2 and line.get_linewidth() > 1} == {
+        0.5
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "words"),
+    [
+        ([], ["a", "loss"], "rows and two names"),
+        (ROWS, ["loss"], "two names"),
+        (ROWS, ["rate", "size"], "wants numbers"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(rows, names, words):
+    with pytest.raises(ValueError, match=words):
+        comparing.parallel(rows, names)
+
+
+def test_courses_leave_out_runs_without_the_value():
+    log = [{"step": step, "split": "validation", "loss": 1 / (step + 1)} for step in range(5)]
+    ax = comparing.courses({"one": log, "둘": log[:3], "none": []}, "loss")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "둘"]
+    assert ax.get_ylabel() == "loss, validation"
+    with pytest.raises(ValueError, match="no run of one has logged 'accuracy'"):
+        comparing.courses({"one": log}, "accuracy")
+
+
+def test_pictures_stand_beside_each_other(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / f"{name}.png").write_bytes(style.png(style.axes(2, 1)))
+    ax = comparing.side_by_side({name: tmp_path / f"{name}.png" for name in ("a", "b", "c", "d")})
+    assert [one.get_title("left") for one in ax.figure.axes if one.images] == ["a", "b", "c", "d"]
+    with pytest.raises(ValueError, match="at least one"):
+        comparing.side_by_side({})
