@@ -10,7 +10,7 @@
     return node;
   };
   const press = (nodes, chosen) => nodes.forEach((node) => node.setAttribute("aria-pressed", node === chosen));
-  const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)}\u00a0%`;
 
   const load = async (it) => it && { steps: (await unpack(it.steps)).values, most: (await unpack(it.most)).values };
   const models = await Promise.all(data.models.map(async (model) => ({
@@ -184,8 +184,9 @@
     if (state.mode !== "head") return getComputedStyle(document.body).color;
     return `hsl(${Math.round((360 * state.head) / heads + 210) % 360} 70% ${dark.matches ? 68 : 40}%)`;
   };
+  const FONT = '11px sans-serif, "nbkit Hangul"';
   const FAINTEST = 0.02, FAINTEST_OF_ONE = 0.002;
-  let figures = [];
+  let figures = [], built = 0; // for which width
 
   // A token in a column or a readout: the mark of a word's beginning as a faint dot.
   const write = (node, token) => {
@@ -206,7 +207,7 @@
     return group.names.map((name, index) => {
       const button = make(node, "button", "token", { type: "button", title: name, tabindex: index ? -1 : 0 });
       write(button, name);
-      if (index === group.second) button.style.boxShadow = "0 -1px var(--muted)";
+      if (index === group.second) button.classList.add("second");
       const look = (pinned) => focus({ kind, index }, pinned);
       button.addEventListener("pointerenter", () => state.pinned || look(false));
       button.addEventListener("focus", () => state.pinned || look(false));
@@ -229,10 +230,11 @@
   const build = () => {
     const parent = find(".figures");
     parent.replaceChildren();
+    built = parent.clientWidth;
     const count = Math.max(from.names.length, to.names.length);
     const row = count <= 30 ? 20 : count <= 72 ? 16 : 13;
     figures = models.map((model) => {
-      const figure = make(parent, "figure", "");
+      const figure = make(parent, "figure", models.length > 1 ? "narrow" : "");
       const caption = make(figure, "figcaption", "");
       if (models.length > 1) make(caption, "b", "", { title: model.title }).textContent = model.title;
       const told = make(caption, "small", "told");
@@ -246,13 +248,16 @@
       const heat = matrix(drawn, 0, readout);
       return { model, told, readout, canvas, row, count, from: one, to: two, heat };
     });
+    const boxes = [...parent.querySelectorAll(".lines")];
+    boxes.forEach((box) => box.addEventListener("scroll", () =>
+      boxes.forEach((other) => other !== box && (other.scrollTop = box.scrollTop))));
     if (models.length > 1) {
-      const figure = make(parent, "figure", "");
+      const figure = make(parent, "figure", "narrow");
       const caption = make(figure, "figcaption", "");
       make(caption, "b", "").textContent = "difference";
       make(caption, "small", "").textContent = "the second less the first";
       const drawn = make(figure, "div", "drawn");
-      const readout = make(drawn, "p", "readout", { "aria-live": "polite" });
+      const readout = make(drawn, "p", "readout short", { "aria-live": "polite" });
       figures.difference = matrix(drawn, 1, readout);
     }
   };
@@ -260,24 +265,28 @@
   // The heat map with its tokens on both axes. Names are drawn once, colours with each head.
   const matrix = (parent, map, readout) => {
     const height = from.names.length, width = to.names.length, many = Math.max(height, width);
-    const cell = Math.min(22, Math.max(many > 128 ? 1 : 3, Math.floor((models.length > 1 ? 300 : 400) / many)));
-    const scale = window.devicePixelRatio || 1, margin = 92, every = Math.ceil(12 / cell);
-    const outer = make(parent, "div", ""), wide = make(outer, "div", "wide"), box = make(wide, "div", "matrix");
+    const outer = make(parent, "div", "outer"), wide = make(outer, "div", "wide"), box = make(wide, "div", "matrix");
+    const names = make(box, "canvas", "", { "aria-hidden": true }), pen = names.getContext("2d");
+    pen.font = FONT;
+    const margin = 8 + Math.ceil([...from.names, ...to.names].reduce((most, name) =>
+      Math.max(most, pen.measureText(short(name)).width), 0));
+    const room = find(".figures").clientWidth - margin - 4, beside = room - 250;
+    const side = models.length > 1 ? Math.min(330 - margin, room) : Math.min(400, beside > 240 ? beside : room);
+    const cell = Math.min(22, Math.max(many > 128 ? 1 : 3, Math.floor(side / many)));
+    const scale = window.devicePixelRatio || 1, every = Math.ceil(14 / cell);
     const total = [margin + cell * width, margin + cell * height];
     box.style.cssText = `width:${total[0] + 2}px;height:${total[1] + 2}px`;
-    const names = make(box, "canvas", "", { "aria-hidden": true });
     [names.width, names.height] = total.map((side) => Math.round(scale * side));
     names.style.cssText = `left:0;top:0;width:${total[0]}px;height:${total[1]}px`;
-    const pen = names.getContext("2d");
     pen.scale(scale, scale);
     pen.fillStyle = getComputedStyle(document.body).getPropertyValue("--muted");
-    pen.font = `11px sans-serif, "nbkit Hangul"`;
+    pen.font = FONT;
     pen.textBaseline = "middle";
     pen.textAlign = "right";
-    for (let i = 0; i < height; i += every) pen.fillText(short(from.names[i]), margin - 5, margin + cell * (i + 0.5), margin - 8);
+    for (let i = 0; i < height; i += every) pen.fillText(short(from.names[i]), margin - 5, margin + cell * (i + 0.5));
     pen.rotate(-Math.PI / 2);
     pen.textAlign = "left";
-    for (let j = 0; j < width; j += every) pen.fillText(short(to.names[j]), 5 - margin, margin + cell * (j + 0.5), margin - 8);
+    for (let j = 0; j < width; j += every) pen.fillText(short(to.names[j]), 5 - margin, margin + cell * (j + 0.5));
     const heat = make(box, "canvas", "heat", { role: "img", "aria-label": "weights, from rows to columns" });
     heat.style.cssText = `left:${margin}px;top:${margin}px;width:${cell * width}px;height:${cell * height}px`;
     const crosses = [make(box, "div", "cross"), make(box, "div", "cross")];
@@ -358,7 +367,7 @@
     return kind === "from" ? values.slice(index * width, (index + 1) * width)
       : Float32Array.from(from.names, (_, i) => values[i * width + index]);
   };
-  const strongest = (found, names) => [...found.keys()].sort((a, b) => found[b] - found[a]).slice(0, 5)
+  const strongest = (found, names) => [...found.keys()].sort((a, b) => found[b] - found[a]).slice(0, 4)
     .filter((k) => found[k] > 0.0005).flatMap((k, n) => [[n ? ", " : " "], [names[k], true], [` ${percent(found[k])}`]]);
 
   const report = (figure) => {
@@ -495,6 +504,11 @@
   await document.fonts.load('11px "nbkit Hangul"', "가").catch(() => []);
   arrange();
   again();
+  new ResizeObserver(() => {
+    if (Math.abs(find(".figures").clientWidth - built) < 16) return;
+    build();
+    show();
+  }).observe(find(".figures"));
   document.body.dataset.ready = "";
   performance.mark("drawn");
 })();
