@@ -11,7 +11,7 @@ COLAB_TESTS := tests/base tests/data tests/evaluate tests/notebooks tests/run te
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test params badges lint notebooks browser test-gpu test-colab
+.PHONY: help setup demo test params badges lint notebooks browser gallery test-gpu test-colab
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ notebooks: $(READY) ## Run every notebook with the smoke preset
 
 browser: $(READY) $(CLASSIC_READY) chromium ## Look at notebooks and pages in Chromium
 	$(BIN)/python -m pytest -m browser
+
+gallery: $(READY) ## Run the notebooks that outputs/gallery shows, in a few minutes
+	$(BIN)/python -m nbkit.run.gallery
 
 test-gpu: $(READY) ## Run the tests that need a GPU; none may be skipped
 	NBKIT_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu
