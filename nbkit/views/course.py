@@ -76,10 +76,10 @@ def tile(name: str, traces: Mapping[str, Trace]) -> dict[str, object]:
     ]
     return {
         "name": readable(name),
-        "numbers": [(split, number(trace.newest)) for split, trace in traces.items()],
+        "numbers": [(split, short(trace.newest)) for split, trace in traces.items()],
         "curves": curves,
-        "low": number(low) if curves and high > low else "",
-        "high": number(high) if curves else "",
+        "low": short(low) if curves and high > low else "",
+        "high": short(high) if curves else "",
     }
 
 
@@ -120,7 +120,7 @@ def picture(traces: Traces, title: str, facts: str) -> bytes:
         low, high = _reach(points.values())
         margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
         ax.set_ylim(low - margin, high + margin)
-        numbers = "  ".join(number(trace.newest) for trace in traces[name].values())
+        numbers = "  ".join(short(trace.newest) for trace in traces[name].values())
         ax.set_title(f"{_cut(readable(name), 24)}  {numbers}", fontsize=9, parse_math=False)
         ax.tick_params(labelsize=8)
         ax.locator_params(nbins=4)
@@ -138,3 +138,11 @@ def _cut(text: str, most: int = 130) -> str:
 def number(value: float) -> str:
     """A value in four digits."""
     return f"{value:.4g}"
+
+
+def short(value: float) -> str:
+    """A value in at most seven characters, its sign apart: 0.4123, 1,234, 9.6e-4."""
+    if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e5:
+        digits, exponent = f"{value:.1e}".split("e")
+        return f"{digits}e{int(exponent)}"
+    return f"{value:,.0f}" if abs(value) >= 1000 and math.isfinite(value) else f"{value:.4g}"

@@ -23,6 +23,7 @@ _HEADLESS_INTERVAL = 5.0
 _NOT_SHOWN = ("step", "split", "seconds")  # the speed says more
 _PACE_SECONDS = 60.0  # the speed is that of the last minute: a machine gets busy, and free again
 _BYTES_PER_SECOND = 20_000  # of the numbers, and once more of the samples: a slow line to a Colab page carries both
+_MOST_NOTES = 100  # that a notebook which nobody watches keeps
 _WORDS = {"finished": "done", "paused": "paused", "interrupted": "stopped", "failed": "failed"}
 
 
@@ -55,6 +56,7 @@ class Display:
         self._amounts: dict[str, int] = {}  # tokens or frames that were learnt from until now
         self._traces: dict[str, dict[str, Trace]] = {}  # by name and split
         self._notes: deque[str] = deque(maxlen=6)
+        self._noted = 0
         self.aside = ""  # a line that changes, beside the numbers: how far the mirror is
         self.facts: dict[str, str] = {}  # what else is known, as {"saved": "step 200"}; the order stays
         self.gauges: Callable[[], Mapping[str, str]] = dict  # the same, asked at each drawing: memory
@@ -120,16 +122,17 @@ class Display:
     def note(self, text: str) -> None:
         """A line that stays: where the run goes on from, what was set aside, what changed."""
         self._notes.append(text)
-        if self._kind == NOTEBOOK:
+        self._noted += 1
+        if self._kind == NOTEBOOK and not self._headless:
             self._draw(self._clock())
-        else:
+        elif self._kind != NOTEBOOK or self._noted <= _MOST_NOTES:  # what is printed stays in the notebook
             clear = "\r\x1b[K" if self._kind == TERMINAL else ""
             print(f"{clear}{_sendable(text)}", file=self._stream, flush=True)
 
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """A short table that stays; in a terminal it is printed once."""
         self._table = head, rows
-        if self._kind == NOTEBOOK:
+        if self._kind == NOTEBOOK and not self._headless:
             self._draw(self._clock())
         else:
             widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]

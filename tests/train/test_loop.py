@@ -1,5 +1,6 @@
 """fit: exact resume, several processes, non-finite steps, signals, time limits, the record it leaves."""
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from nbkit.base.record import Record, RunBusyError
+from nbkit.train import loop
 from nbkit.train.loop import TrainingError
 from nbkit.train.store import CheckpointStore, load
 
@@ -231,3 +233,56 @@ def test_out_of_memory_comes_with_advice(tmp_path, monkeypatch):
     monkeypatch.setattr(toy.ToyTask, "losses", starved)
     with pytest.raises(TrainingError, match="Set accumulate to 2 or 4"):
         toy.train()
+
+
+def test_the_log_names_what_is_saved_and_the_course_stays_as_a_picture(tmp_path, capsys):
+    _, folder = toy.train(stop_at=20)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(" · saved step 20")
+    assert (folder / "views/training.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((folder / "views/training.json").read_text())["in_report"] is False
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "told"),
+    [
+        ({"poison_from": 11, "poison_to": 99, "stop_at": 80}, TrainingError, "failed after"),
+        ({"stop_signal": int(signal.SIGINT), "stop_at": 80}, KeyboardInterrupt, "stopped after"),
+        ({"minutes": 1e-6, "stop_at": 80}, None, "paused after"),
+    ],
+)
+def test_the_display_ends_as_the_run_does(tmp_path, capsys, values, error, told):
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        toy.train(**values)
+    line = capsys.readouterr().out.splitlines()[-1]
+    saved = Record.read(next(iter((tmp_path / "outputs/runs").glob("toy-*")))).status()["saved"]
+    assert told in line
+    assert line.endswith(f" · saved step {saved}")
+
+
+def test_a_resumed_run_shows_its_whole_course_and_the_newest_sample(tmp_path, monkeypatch):
+    shown = []
+
+    class Watched(loop.Display):
+        def show(self, step, png=None, sound=None, caption=""):
+            shown.append((step, png, sound[1], caption))
+
+        def close(self):
+            super().close()
+            courses.append([step for step, _ in self._traces["loss"]["train"].points()])
+
+    courses = []
+    monkeypatch.setattr(loop, "Display", Watched)
+    toy.train(stop_at=20)
+    toy.train(stop_at=40)
+    assert shown == [(step, None, 22050, "a tone <b>") for step in (0, 10, 20, 30, 40)]
+    assert courses == [list(range(1, 21)), list(range(1, 41))]
+
+
+def test_a_picture_that_fails_does_not_end_a_training_that_is_done(tmp_path, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("nbkit.views.course.picture", broken)
+    result, _ = toy.train(stop_at=10)
+    assert result.reason == "finished"
+    assert "no picture of the course: RuntimeError: no font" in capsys.readouterr().out

@@ -158,6 +158,14 @@ def test_a_single_value_and_a_constant_one_can_be_drawn():
     assert course.tile("loss", {"train": lost})["numbers"] == [("train", "inf")]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.41234, "0.4123"), (9.619e-4, "9.6e-4"), (-0.0, "-0"), (1234.5, "1,234"), (3.2e9, "3.2e9"), (math.nan, "nan")],
+)
+def test_numbers_of_any_size_keep_to_their_place(value: float, text: str):
+    assert course.short(value) == text
+
+
 class Kernel:
     """What a page of notebooks receives, and what it would save: each output as it is now, by its id."""
 
@@ -398,13 +406,19 @@ def test_earlier_sessions_are_on_the_curves_and_not_in_the_speed(kernel: Kernel)
     assert len(re.search(r'<polyline points="([^"]+)"', page)[1].split()) > 50
 
 
-def test_nobody_watching_gets_lines_and_one_picture_at_the_end(kernel: Kernel, monkeypatch: pytest.MonkeyPatch):
+def test_nobody_watching_gets_lines_and_one_picture_at_the_end(kernel: Kernel, monkeypatch, capsys):
     monkeypatch.setenv("NBKIT_HEADLESS", "1")
     display = Display("run", 100, clock=kernel.clock)
+    display.note("starts at step 0")
+    display.table(["step"], [["40"]])
     for step in range(1, 101):
         kernel.clock.now += 1.0
         display.update({"step": step, "loss": 1 / step})
         display.show(step, noise(9, 9), hiss(0.1))
+        display.note("a step, done")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:4] == ["starts at step 0", "step", "40", "a step, done"]
+    assert len(printed) == 102, "what is printed stays, so it has an end"
     assert {*kernel.shown("numbers")} == {"text/plain"}
     assert len(kernel.sent) <= 21
     display.close()
@@ -446,13 +460,15 @@ def test_a_kernel_keeps_what_was_shown_last(headless: str, monkeypatch: pytest.M
     monkeypatch.setenv("PYTHONPATH", str(pytest.importorskip("nbkit").__path__[0] + "/.."))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
     NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
-    shown, *newest, seconds = notebook.cells[0].outputs
+    printed = [output.text for output in notebook.cells[0].outputs if output.output_type == "stream"]
+    shown, *newest, seconds = (output for output in notebook.cells[0].outputs if output.output_type != "stream")
     assert len(json.dumps(notebook)) < 200_000
     assert float(seconds["data"]["text/plain"]) < 5
     assert "step 100,000 of 100,000 (100 %)" in shown["data"]["text/plain"]
     if headless:
         assert "image/png" in shown["data"]
         assert not newest
+        assert printed == ["starts at step 0\n"]
     else:
         assert "starts at step 0" in shown["data"]["text/html"]
         assert "&lt;b&gt;run&lt;/b&gt;" in shown["data"]["text/html"]
