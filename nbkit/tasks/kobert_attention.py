@@ -6,6 +6,7 @@ Source: paper_notes/bert.md#what-heads-do
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -97,12 +98,16 @@ class Subject:
 
     def look(self, text: str, pair: str = "") -> Look:
         """Raises ValueError for an empty text, TokenizerError for what cannot be read."""
-        encoding = self.tokenizer.encode(text, pair, self.max_length)
-        words, owner = words_of(encoding, text, pair)
-        if not words:
-            raise ValueError("wanted a text of at least one word, got an empty one; type a sentence")
-        (weights,) = kobert.attentions(self.model, [(encoding.ids, encoding.types)])
-        return Look(weights, encoding, words, owner)
+        return self.looks([(text, pair)])[0]
+
+    def looks(self, texts: Sequence[tuple[str, str]]) -> list[Look]:
+        """look() of several texts and their pairs, in one pass."""
+        read = [self.tokenizer.encode(text, pair, self.max_length) for text, pair in texts]
+        named = [words_of(encoding, *written) for encoding, written in zip(read, texts, strict=True)]
+        if not all(words for words, _ in named):
+            raise ValueError("wanted texts of at least one word, got an empty one; type a sentence")
+        seen = kobert.attentions(self.model, [(encoding.ids, encoding.types) for encoding in read])
+        return [Look(weights, encoding, *names) for weights, encoding, names in zip(seen, read, named, strict=True)]
 
     @torch.no_grad()
     def answers(self, encoded: kobert.Encoded) -> np.ndarray:
@@ -112,14 +117,22 @@ class Subject:
         row = Packed(*map(torch.as_tensor, pack(encoded)))
         return self.model.eval()(row).hidden[row.boundaries[:-1]].numpy()
 
-    def effects(self, look: Look) -> np.ndarray:
-        """What hiding each word behind [MASK] does to the answer, leaving one out at a time. [W]
+    def effects(self, looks: Sequence[Look]) -> list[np.ndarray]:
+        """What hiding each word of a text behind [MASK] does to the answer, leaving one out at a time. [W] each
 
         With labels: by how much the log-odds of its answer fall. Else: how far the answer moves.
         """
-        ids, types = look.encoding.ids, look.encoding.types
-        hidden = [np.where(look.owner == word, self.tokenizer.mask, ids) for word in range(len(look.words))]
-        answers = self.answers([(ids, types), *((masked, types) for masked in hidden)]).astype(np.float64)
+        asked: kobert.Encoded = []
+        for look in looks:
+            ids, types = look.encoding.ids, look.encoding.types
+            asked.append((ids, types))
+            asked += [(np.where(look.owner == n, self.tokenizer.mask, ids), types) for n in range(len(look.words))]
+        answers = self.answers(asked).astype(np.float64)
+        parts = np.split(answers, np.cumsum([1 + len(look.words) for look in looks])[:-1])
+        return [self._falls(part) for part in parts]
+
+    def _falls(self, answers: np.ndarray) -> np.ndarray:
+        """Of the answers [1 + W, outputs] to a whole text and to each without a word."""
         if self.reader is None or len(self.reader.labels) < 2:
             return np.linalg.norm(answers[1:] - answers[0], axis=1)
         said = int(answers[0].argmax())

@@ -23,7 +23,7 @@ from nbkit.views import attention, summary
 TOGETHER = 16  # texts whose attention lies in memory at once
 LEAST_WORDS = 4  # of a text, for a correlation over its words
 SPECIALS = Tokenizer.cls, Tokenizer.sep
-LAST, ROLLOUT, PIECES = "last layer", "rollout", "how many pieces a word has"
+LAST, ROLLOUT, BEFORE, PIECES = "last layer", "rollout", "rollout before", "how many pieces a word has"
 SHARE = "share on "  # begins the names of measures that are shares
 CHANGE, CORRELATION = "change, bits", "rank correlation with the effect"
 
@@ -170,25 +170,34 @@ def _spread(values: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def explains(subject: Subject, texts: Sequence[tuple[str, str]], results: Results) -> list[Row]:
+def explains(before: Subject, after: Subject, texts: Sequence[tuple[str, str]], results: Results) -> list[Row]:
     """Whether words that [CLS] looks at are those that the answer hangs on, into the results.
 
-    Within each text with LEAST_WORDS words or more: the rank correlation of attention with the size of the effect of
-    hiding the word; then the mean over the texts. A text in which one of them is the same for all words is left out.
-    raises  ValueError where no text is left
+    Within each text with LEAST_WORDS words or more: the rank correlation of attention with the size of the effect that
+    hiding the word has on the answer of `after`; then the mean over the texts. Beside it what knows nothing of that
+    answer: the attention of `before`, and how many pieces a word has. A text in which one of them is the same for all
+    words is left out.
+    raises  ValueError where fewer than two texts are left
     """
-    found: dict[str, list[float]] = {LAST: [], ROLLOUT: [], PIECES: []}
-    for text, pair in texts:
-        if len(text.split()) < LEAST_WORDS:
-            continue
-        look = subject.look(text, pair)
-        shares, effects = from_cls(look), np.abs(subject.effects(look))
-        if min(np.ptp(values) for values in (*shares.values(), effects)) > 0:
-            for name, values in shares.items():
-                found[name].append(float(statistics.spearman(values, effects)))
-    if len(found[LAST]) < 2:
+    found: dict[str, list[float]] = {}
+    texts = [one for one in texts if len(one[0].split()) >= LEAST_WORDS]
+    for start in range(0, len(texts), TOGETHER):
+        part = texts[start : start + TOGETHER]
+        looks = after.looks(part)
+        for look, earlier, effect in zip(looks, before.looks(part), after.effects(looks), strict=True):
+            own = from_cls(look)
+            shares = {LAST: own[LAST], ROLLOUT: own[ROLLOUT], BEFORE: from_cls(earlier)[ROLLOUT], PIECES: own[PIECES]}
+            if min(np.ptp(values) for values in (*shares.values(), effect)) > 0:
+                for name, values in shares.items():
+                    found.setdefault(name, []).append(float(statistics.spearman(values, abs(effect))))
+    if len(found.get(LAST, ())) < 2:
         raise ValueError(f"wanted at least two texts of {LEAST_WORDS} words or more, got fewer; raise count")
-    return [results.measure(name, CORRELATION, _mean, values) for name, values in found.items()]
+    rows = [results.measure(name, CORRELATION, _mean, values) for name, values in found.items()]
+    for other in (LAST, BEFORE):
+        more = statistics.difference(_mean, (found[ROLLOUT],), (found[other],))
+        name, count = f"{ROLLOUT} less {other}", len(found[other])
+        rows.append(results.add(name, CORRELATION, more.value, (more.low, more.high), rows=count))
+    return rows
 
 
 def told(rows: Sequence[Row]) -> summary.Table:

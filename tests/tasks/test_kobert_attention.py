@@ -138,12 +138,12 @@ def test_any_text_can_be_looked_at(subjects, text):
     assert len(look.words) <= len(text.split())
     page = kobert_attention.page(before, after, config(text=text), text)
     assert "<script>alert" not in page.document
-    assert np.isfinite(after.effects(look)).all()
+    assert np.isfinite(after.effects([look])[0]).all()
 
 
 def test_what_cannot_be_read_is_told(subjects):
     for empty in ("", " \n"):
-        with pytest.raises(ValueError, match="wanted a text of at least one word"):
+        with pytest.raises(ValueError, match="wanted texts of at least one word"):
             subjects[1].look(empty)
     with pytest.raises(TokenizerError):
         subjects[1].look("좋다 \ud800")
@@ -162,16 +162,19 @@ def test_a_text_that_is_too_long_loses_its_last_words(subjects):
 def test_effects_are_those_of_hiding_a_word(subjects):
     before, after = subjects
     look = after.look(TEXT)
-    found = after.effects(look)
+    (found,) = after.effects([look])
     hidden = look.encoding.ids.copy()
     hidden[look.owner == 2] = after.tokenizer.mask
     types = look.encoding.types
     whole, without = (after.reader.scores_of([(ids, types)])[0] for ids in (look.encoding.ids, hidden))
     said = whole.argmax()
     assert found[2] == pytest.approx((whole[said] - whole[1 - said]) - (without[said] - without[1 - said]), abs=1e-5)
-    apart = before.effects(before.look(TEXT))  # no head: how far [CLS] moves
+    (apart,) = before.effects([before.look(TEXT)])  # no head: how far [CLS] moves
     assert apart.shape == found.shape
     assert (apart > 0).all()
+    several = after.effects([after.look(SECOND), look, after.look(SECOND, TEXT)])
+    np.testing.assert_allclose(several[1], found, atol=1e-5)
+    assert [len(one) for one in several] == [4, 6, 10]
 
 
 def test_measures_of_many_texts_and_what_is_made_of_them(subjects, tmp_path):
@@ -215,17 +218,22 @@ def test_attention_from_cls_is_gathered_by_words(subjects):
 
 
 def test_explanations_are_correlations_within_texts(subjects, tmp_path):
-    after, results = subjects[1], Results(tmp_path)
+    (before, after), results = subjects, Results(tmp_path)
     texts = [(TEXT, ""), (f"정말 {TEXT}", ""), ("짧다", "")]
-    rows = kobert_heads.explains(after, texts, results)
-    assert [row.system for row in rows] == [kobert_heads.LAST, kobert_heads.ROLLOUT, kobert_heads.PIECES]
-    assert all(-1 <= row.low <= row.value <= row.high <= 1 and row.rows == 2 for row in rows)
-    looked, effects = kobert_heads.from_cls(after.look(TEXT)), np.abs(after.effects(after.look(TEXT)))
-    alone = kobert_heads.explains(after, texts[:1] * 2, results)
+    rows = kobert_heads.explains(before, after, texts, results)
+    names = [kobert_heads.LAST, kobert_heads.ROLLOUT, kobert_heads.BEFORE, kobert_heads.PIECES]
+    assert [row.system for row in rows] == [*names, "rollout less last layer", "rollout less rollout before"]
+    assert all(-2 <= row.low <= row.value <= row.high <= 2 and row.rows == 2 for row in rows)
+    assert rows[4].value == pytest.approx(rows[1].value - rows[0].value)
+    assert rows[5].value == pytest.approx(rows[1].value - rows[2].value)
+    looked, effects = kobert_heads.from_cls(after.look(TEXT)), np.abs(after.effects([after.look(TEXT)])[0])
+    alone = kobert_heads.explains(before, after, texts[:1] * 2, results)
     ranks = [np.argsort(np.argsort(values)) for values in (looked[kobert_heads.ROLLOUT], effects)]
     assert alone[1].value == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    ranks[0] = np.argsort(np.argsort(kobert_heads.from_cls(before.look(TEXT))[kobert_heads.ROLLOUT]))
+    assert alone[2].value == pytest.approx(np.corrcoef(*ranks)[0, 1])
     with pytest.raises(ValueError, match="wanted at least two texts of 4 words"):
-        kobert_heads.explains(after, texts[2:], results)
+        kobert_heads.explains(before, after, texts[2:], results)
 
 
 def test_two_texts_cross(subjects):
