@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 4  # sounds of two systems that a run must hold before it is taken by itself
 ITERATIONS = (60, 2)  # of Griffin-Lim, in the sounds that are made here
+METRICS = {"ab": "preferred", "abx": "recognised", "mos": "mean rating", "difference": "difference of ratings"}
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 XLABELS = {
     "ab": "share of the answers that preferred the first",
@@ -120,7 +121,7 @@ def made(count: int, seed: int = 0) -> Sounds:
         mel = audio.log_mel(wave, spec)
         for iterations in ITERATIONS:
             copy = audio.griffin_lim(mel, spec, iterations)
-            waves.setdefault(f"Griffin-Lim, {iterations} iterations", {})[text] = copy
+            waves.setdefault(f"Griffin-Lim {iterations}", {})[text] = copy
     return Sounds(waves, spec.rate, "made here")
 
 
@@ -266,18 +267,15 @@ class Listening:
         return report.write(self.folder)
 
 
-METRICS = {"ab": "preferred", "abx": "recognised", "mos": "mean rating", "difference": "difference of ratings"}
-
-
 def table(found: Sequence[opinions.Estimate]) -> summary.Table:
     """Estimates, a row each."""
     rows: list[tuple[Any, ...]] = []
     for one in found:
-        shares = one.kind in ("ab", "abx")
-        write = _percent if shares else (lambda value: "" if np.isnan(value) else f"{value:.2f}")
+        write = _percent if one.kind in ("ab", "abx") else _points
         bounds = f"{write(one.low)} to {write(one.high)}" if np.isfinite(one.low) else "unknown"
+        ties = one.ties if one.kind == "ab" else ""
         chance = f"{one.p:.3f}" if np.isfinite(one.p) else ""
-        rows.append((one.label, write(one.value), bounds, one.answers, one.ties, one.listeners, chance))
+        rows.append((one.label, write(one.value), bounds, one.answers, ties, one.listeners, chance))
     heads = ("", "result", "95 % interval", "answers", "no difference", "listeners", "p")
     return summary.table(rows, heads, empty="no answers yet: press the buttons above, then run this cell again")
 
@@ -299,3 +297,7 @@ def promises(share: float, numbers: Sequence[int] = (10, 20, 40, 80, 160)) -> su
 
 def _percent(value: float) -> str:
     return "" if np.isnan(value) else f"{100 * value:.0f} %"
+
+
+def _points(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from nbkit.views import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LONGEST = 44  # letters of a label
+_LONGEST = 36  # letters in a line of a label
 
 
 def plot(
@@ -44,7 +45,7 @@ def plot(
     if chance is not None:
         ax.axvline(chance, color=style.MUTED, linestyle=":", linewidth=1.2)
     ax.hlines(place, np.where(lacking, value, low), np.where(lacking, value, high), color=style.SERIES[0], linewidth=2)
-    ax.plot(value, place, "o", color=style.SERIES[0], markersize=7)
+    ax.plot(value, place, "o", color=style.SERIES[0], markersize=7, clip_on=False, zorder=3)
     ax.set_yticks(place, [_short(label) for label, *_ in rows], parse_math=False)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
@@ -60,5 +61,5 @@ def plot(
 
 
 def _short(label: str) -> str:
-    label = style.drawable(label)
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
+    """In at most two lines."""
+    return "\n".join(textwrap.wrap(style.drawable(label), _LONGEST, max_lines=2, placeholder="…"))

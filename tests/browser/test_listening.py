@@ -76,6 +76,38 @@ def test_answers_land_in_the_run_folder_and_the_test_goes_on(lab, view):
     view.assert_clean()
 
 
+SMALL = """
+from pathlib import Path
+import numpy as np
+from nbkit.views import listening
+waves = [(0.2 * np.sin(np.arange(16000) / (9 + i))).astype(np.float32) for i in range(2)]
+questions = [listening.Question(tuple(waves), {"item": str(n)}) for n in range(2)]
+listening.Test("ab", questions, 16000, Path("listening/me.jsonl"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["lab", "classic"])
+def test_the_buttons_work_with_either_ipywidgets(host, request, view):
+    host = request.getfixturevalue(host)
+    path = host.folder / "buttons.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SMALL.strip())]), path)
+    host.run_notebook(view, path)
+    for said in ("A is better", "B is better"):
+        listen(view, "A")
+        listen(view, "B")
+        view.page.get_by_role("button", name=said).click()
+    view.page.get_by_text("All 2 questions are answered.").wait_for()
+    written = (host.folder / "listening" / "me.jsonl").read_text(encoding="utf8")
+    assert [json.loads(line)["answer"] for line in written.splitlines()] == ["A", "B"]
+    view.page.get_by_role("button", name="Take the last answer back").click()
+    view.page.get_by_text("Question 2 of 2").wait_for()
+    listen(view, "A")
+    view.page.set_viewport_size({"width": 420, "height": 800})
+    view.screenshot(f"listening-narrow-{host.name}")
+    view.assert_clean()
+
+
 @pytest.fixture
 def page_of(tmp_path, view):
     """Opens the page of a test with three questions of one kind; gives the test too."""

@@ -186,6 +186,25 @@ def test_listeners_who_agree_are_not_surer_than_their_answers():
     assert several.low == pytest.approx(opinions.results(ab(20, 0))[0].low)
 
 
+def test_intervals_of_several_listeners_hold_for_others_too():
+    """Listeners and items lean either way; the truth is the share in all of them, not in those that were drawn."""
+    draw = np.random.default_rng(0)
+    lean = draw.normal(0.85, math.hypot(1.0, 0.7), 100_000)
+    truth = (1 / (1 + np.exp(-lean))).mean()
+    held = pooled = 0
+    for _ in range(60):
+        chance = 1 / (1 + np.exp(-(0.85 + draw.normal(0, 1.0, (5, 1)) + draw.normal(0, 0.7, (1, 20)))))
+        said = draw.random((5, 20)) < chance
+        given = [Answer(str(who), Trial("ab", str(i), ("x", "y")), "A" if said[who, i] else "B", 1.0, (1, 1))
+                 for who in range(5) for i in range(20)]  # fmt: skip
+        (found,) = opinions.results(given)
+        held += found.low <= truth <= found.high
+        alone = opinions.imaginary(0.5, 100, int(said.sum()))
+        pooled += alone.low <= truth <= alone.high
+    assert held >= 54
+    assert pooled < 48, "as if all answers were independent"
+
+
 def test_repeated_questions_count_for_the_listener_and_not_for_the_system():
     given = ab(2, 0)
     again = [Answer("me", Trial("ab", "0", ("x", "y"), 1), "B", 3.0, (3, 1)),

@@ -32,7 +32,8 @@ def test_labels_are_drawn_as_text_and_end_somewhere():
     ax = intervals.plot([(EVIL, 1.0, 0.0, 2.0)], "x")
     (label,) = ax.get_yticklabels()
     assert label.get_text().startswith("<script>$\\frac$ □가")
-    assert len(label.get_text()) == 44
+    assert len(label.get_text()) <= 2 * 36 + 1
+    assert label.get_text().endswith("…")
     assert style.png(ax).startswith(b"\x89PNG")
 
 
