@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nbkit.views import style
 from nbkit.views.page import readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SPLITS = {"train": ("training", "#3b82c4"), "validation": ("validation", "#e0662f")}  # how it is called, its colour
 WIDTH, HEIGHT = 300, 64  # of a small curve, in units of its own
@@ -55,15 +59,30 @@ def ordered(traces: Traces) -> list[str]:
     return sorted(traces, key=lambda name: (name.endswith(_LAST), name != "loss"))
 
 
-def tile(name: str, traces: Mapping[str, Trace]) -> dict[str, object]:
-    """What a page needs to draw one name: its numbers, and its curves as SVG paths of WIDTH by HEIGHT.
+def tiles(traces: Traces) -> list[dict[str, object]]:
+    """What a page needs to draw each name: its numbers, and its curves as SVG paths of WIDTH by HEIGHT.
 
-    The curves share both axes. Of long courses the outermost 2 % of the values are drawn at the edge, so that the first
-    steps do not press the rest flat.
+    All share the axis of steps, the curves of one name that of values as well. Of long courses the outermost 2 % of the
+    values are drawn at the edge, so that the first steps do not press the rest flat.
     """
-    points = {split: trace.points() for split, trace in traces.items()}
+    courses = {name: _courses(traces[name]) for name in ordered(traces)}
+    ends = _ends(course for of_name in courses.values() for course in of_name.values())
+    return [_tile(name, traces[name], points, ends) for name, points in courses.items()]
+
+
+def _courses(traces: Mapping[str, Trace]) -> dict[str, list[tuple[float, float]]]:
+    """The points of each split, training first, so that validation lies above it."""
+    return {split: traces[split].points() for split in sorted(traces, key=lambda split: split != "train")}
+
+
+def _tile(
+    name: str,
+    traces: Mapping[str, Trace],
+    points: Mapping[str, list[tuple[float, float]]],
+    ends: tuple[float, float],
+) -> dict[str, object]:
     low, high = _reach(points.values())
-    first, last = _ends(points.values())
+    first, last = ends
     across, up = (WIDTH - 8) / ((last - first) or 1), (HEIGHT - 8) / ((high - low) or 1)
 
     def place(step: float, value: float) -> str:
@@ -76,7 +95,7 @@ def tile(name: str, traces: Mapping[str, Trace]) -> dict[str, object]:
     ]
     return {
         "name": readable(name),
-        "numbers": [(split, short(trace.newest)) for split, trace in traces.items()],
+        "numbers": [(split, short(traces[split].newest)) for split in points],
         "curves": curves,
         "low": short(low) if curves and high > low else "",
         "high": short(high) if curves else "",
@@ -102,6 +121,7 @@ def _reach(courses: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, flo
 def picture(traces: Traces, title: str, facts: str) -> bytes:
     """A PNG of all courses, three a row, over what is said of the run; empty where nothing has changed yet."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     names = [name for name in ordered(traces) if any(len(trace.points()) > 1 for trace in traces[name].values())]
     if not names:
@@ -111,23 +131,34 @@ def picture(traces: Traces, title: str, facts: str) -> bytes:
     figure = Figure(figsize=(9, 1.75 * rows + 0.7), layout="constrained")
     # pyplot keeps its hands off: a figure of its own would appear once more below the cell
     places = figure.subplots(rows, 3, squeeze=False).ravel()
+    first, last = _ends(course for name in names for course in _courses(traces[name]).values())
     for ax, name in zip(places, names, strict=False):
-        points = {split: trace.points() for split, trace in traces[name].items()}
-        for split, found in points.items():
-            colour = SPLITS.get(split, SPLITS["train"])[1]
-            marker = "o" if split != "train" and len(found) < 30 else ""
-            ax.plot(*zip(*found, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=2.5)
-        low, high = _reach(points.values())
-        margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
-        ax.set_ylim(low - margin, high + margin)
-        numbers = "  ".join(short(trace.newest) for trace in traces[name].values())
-        ax.set_title(f"{_cut(readable(name), 24)}  {numbers}", fontsize=9, parse_math=False)
-        ax.tick_params(labelsize=8)
-        ax.locator_params(nbins=4)
+        _draw(ax, name, traces[name])
+        ax.set_xlim(first - 0.02 * (last - first), last + 0.02 * (last - first))
     for ax in places[len(names) :]:
         ax.set_visible(False)
-    figure.suptitle(f"{_cut(title)}\n{_cut(facts)}", x=0.01, ha="left", fontsize=9, linespacing=1.5, parse_math=False)
+    lines = [Line2D([], [], color=colour, label=called) for called, colour in SPLITS.values()]
+    figure.legend(handles=lines, loc="upper right", ncols=2, fontsize=9, handlelength=1.2)
+    figure.suptitle(
+        f"{_cut(title, 90)}\n{_cut(facts)}", x=0.01, ha="left", fontsize=9, linespacing=1.5, parse_math=False
+    )
     return style.png(places[0], dpi=90)
+
+
+def _draw(ax: Axes, name: str, traces: Mapping[str, Trace]) -> None:
+    """The courses of one name, its newest numbers at the right end of the title."""
+    courses = _courses(traces)
+    ax.set_title(_cut(readable(name), 24), fontsize=9, parse_math=False)
+    for place, (split, points) in zip((1.0 - 0.22 * (len(courses) - 1), 1.0), courses.items(), strict=False):
+        colour = SPLITS.get(split, SPLITS["train"])[1]
+        marker = "o" if split != "train" and len(points) < 30 else ""
+        ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=2.5)
+        ax.text(place, 1.04, short(traces[split].newest), color=colour, ha="right", fontsize=9, transform=ax.transAxes)
+    low, high = _reach(courses.values())
+    margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+    ax.set_ylim(low - margin, high + margin)
+    ax.tick_params(labelsize=8)
+    ax.locator_params(nbins=4)
 
 
 def _cut(text: str, most: int = 130) -> str:

@@ -271,7 +271,6 @@ class Display:
 
     def _html(self, now: float) -> str:
         rates = {f"{name} a second": rate for name, rate in self._rates().items()}
-        shown = self._shown()
         return page.output(
             "progress.html",
             title=self.title,
@@ -281,7 +280,7 @@ class Display:
             step=self._step,
             total=self.total,
             share=min(100.0, 100 * self._step / max(self.total, 1)),
-            tiles=[course.tile(name, shown[name]) for name in course.ordered(shown)],
+            tiles=course.tiles(self._shown()),
             splits=course.SPLITS,
             facts=[("speed", self._pace_told() or "–"), *rates.items(), *self._facts()],
             notes=list(self._notes),

@@ -123,7 +123,7 @@ def test_both_splits_share_one_axis_of_steps():
         train.add(step, 100 - step)
     for step in (0, 50, 100):
         validation.add(step, 100 - step)
-    drawn = course.tile("boundary_error_ms", {"train": train, "validation": validation})
+    (drawn,) = course.tiles({"boundary_error_ms": {"validation": validation, "train": train}})
     assert drawn["name"] == "boundary error, ms"
     assert drawn["numbers"] == [("train", "0"), ("validation", "0")]
     places = {c["split"]: [tuple(map(int, p.split(","))) for p in c["line"].split()] for c in drawn["curves"]}
@@ -138,7 +138,7 @@ def test_the_first_steps_do_not_press_the_rest_flat():
     trace = Trace()
     for step in range(100):
         trace.add(step, 1e6 if step == 0 else 1 - step / 100)
-    drawn = course.tile("loss", {"train": trace})
+    (drawn,) = course.tiles({"loss": {"train": trace}})
     assert float(drawn["high"]) < 1.1
     (curve,) = drawn["curves"]
     heights = [int(point.split(",")[1]) for point in curve["line"].split()]
@@ -152,10 +152,21 @@ def test_a_single_value_and_a_constant_one_can_be_drawn():
     lost.add(5, math.inf)
     for step in range(9):
         same.add(step, 3.0)
-    assert course.tile("loss", {"validation": one})["curves"][0]["end"]
-    assert course.tile("loss", {"train": same})["low"] == ""
-    assert course.tile("loss", {"train": lost})["curves"] == []
-    assert course.tile("loss", {"train": lost})["numbers"] == [("train", "inf")]
+    drawn = course.tiles({"loss": {"validation": one}, "same": {"train": same}, "lost": {"train": lost}})
+    assert drawn[0]["curves"][0]["end"]
+    assert drawn[1]["low"] == ""
+    assert drawn[2]["curves"] == []
+    assert drawn[2]["numbers"] == [("train", "inf")]
+
+
+def test_all_curves_share_the_axis_of_steps():
+    whole, late = Trace(), Trace()
+    for step in range(101):
+        whole.add(step, step)
+    late.add(50, 1.0)
+    drawn = course.tiles({"boundary_error_ms": {"validation": late}, "loss": {"train": whole}})
+    assert [tile["name"] for tile in drawn] == ["loss", "boundary error, ms"]
+    assert int(drawn[1]["curves"][0]["end"].split(",")[0]) == pytest.approx(course.WIDTH / 2, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +234,7 @@ def test_a_hundred_thousand_steps_fit_into_a_notebook_and_through_a_slow_line(ke
         display.facts["saved"] = "nothing yet"
         display.note("starts at step 0")
         for step in range(1, 100_001):
-            kernel.clock.now += 0.05
+            kernel.clock.now += 0.015
             names = ("loss", "mle", "duration", "gradient_norm", "learning_rate", "skipped")
             display.update({"step": step, "amount": {"frames": 4000}, **{name: 1 / step for name in names}})
             if step % 10_000 == 0:
