@@ -80,6 +80,6 @@ def classic(chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clas
         pytest.skip("no .venv-classic; `make browser` makes it")
     python = ROOT / ".venv-classic" / "bin" / "python"
     folder = tmp_path_factory.mktemp("classic")
-    options = ["--NotebookApp.token=", "--JupyterNotebookApp.show_banner=False"]
+    options = ["--NotebookApp.token="]
     with serving([str(python), "-m", "notebook"], "NotebookApp", "notebook_dir", options, folder) as (url, root):
         yield Classic(url, root)

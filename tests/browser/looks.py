@@ -26,6 +26,25 @@ def assert_plays(frame) -> None:
     wait_until(lambda: position(head) == pytest.approx(75, abs=2))
 
 
+def assert_speaks(frame) -> None:
+    """A sentence plays, a click on its third token plays from there, another version goes on at the same place."""
+    head, play = frame.locator(".head").first, frame.locator(".play")
+    play.click()
+    wait_until(lambda: position(head) > 0)
+    token = frame.locator(".token").nth(2)
+    token.click()
+    start = float(re.search(r"left: ([\d.]+)%", token.get_attribute("style"))[1])
+    wait_until(lambda: start <= position(head) < start + 5)
+    wait_until(lambda: position(head) > start)
+    if play.get_attribute("aria-label") == "pause":
+        play.click()
+    wait_until(lambda: play.get_attribute("aria-label") == "play")
+    before = position(head)
+    frame.locator(".version").nth(1).click()
+    assert before > start
+    wait_until(lambda: position(head) == pytest.approx(before, abs=0.5))
+
+
 def assert_opens_a_head(frame) -> None:
     """Another head of an attention page is opened by a click."""
     frame.get_by_role("button", name="layer 2, head 3").click()

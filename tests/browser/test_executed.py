@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import views_demo
-from looks import assert_opens_a_head, assert_plays, frame_of, frames
+from looks import assert_opens_a_head, assert_plays, assert_speaks, frame_of, frames
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # of nbconvert's own page: formulas and the frame of widgets, which no view of ours asks for
@@ -19,7 +19,7 @@ NBCONVERT = ("/require.js/", "/mathjax/", "/@jupyter-widgets/html-manager@")
 @pytest.fixture(scope="module")
 def executed(lab) -> Path:
     """The notebook of all views as `nbkit run` leaves it, below the root of JupyterLab."""
-    path = views_demo.write(lab.folder / "executed.ipynb")
+    path = views_demo.write(lab.folder / "executed" / "views.ipynb")
     command = [sys.executable, "-m", "nbkit.run", "run", str(path), "-o", str(lab.folder.parent / "outputs")]
     done = subprocess.run(command, env=lab.environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -28,7 +28,7 @@ def executed(lab) -> Path:
 
 def test_what_nbkit_run_leaves_opens_alive(lab, view, executed: Path):
     """JupyterLab shows the pages of a notebook that somebody else has run only if it is trusted."""
-    path = Path(shutil.copy(executed, lab.folder / "alive.ipynb"))
+    path = Path(shutil.copy(executed, lab.folder / "executed" / "alive.ipynb"))
     lab.open(view, path)
     view.page.locator("iframe[srcdoc]").first.wait_for()
     view.page.locator("iframe[srcdoc]").first.scroll_into_view_if_needed()
@@ -44,7 +44,9 @@ def test_an_exported_page_plays_without_a_network(view, executed: Path, tmp_path
     kinds = [kind for kind, _ in frames(view.page)]
     assert kinds == views_demo.KINDS
     assert_plays(frame_of(view.page, "players"))
+    assert_speaks(frame_of(view.page, "speech"))
     assert_opens_a_head(frame_of(view.page, "attention"))
+    view.page.set_viewport_size({"width": 1280, "height": view.page.evaluate("document.body.scrollHeight")})
     view.screenshot("exported")
     assert view.outside, "nothing asked for the network, so nothing shows that it was away"
     view.outside[:] = [address for address in view.outside if not any(name in address for name in NBCONVERT)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import views_demo
-from looks import assert_opens_a_head, assert_plays, errors, frame_of, wait_until
+from looks import assert_opens_a_head, assert_plays, assert_speaks, errors, frame_of, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -43,6 +43,11 @@ def test_simple_players_play(demo):
     demo.view.assert_clean()
 
 
+def test_a_sentence_plays_seeks_and_switches(demo):
+    assert_speaks(frame_of(demo.page, "speech"))
+    demo.view.assert_clean()
+
+
 def test_a_head_opens(demo):
     assert_opens_a_head(frame_of(demo.page, "attention"))
     demo.view.assert_clean()
@@ -55,11 +60,11 @@ def test_training_ends_in_numbers(demo):
 
 def test_an_ordinary_widget_asks_the_kernel(demo):
     shown = demo.page.locator(".widget-interact")
-    assert "가가가" in shown.inner_text()
+    assert "ooo" in shown.inner_text()
     handle = shown.locator(demo.host.handle)
     handle.focus()
     demo.page.keyboard.press("ArrowRight")
-    wait_until(lambda: "가가가가" in shown.inner_text())
+    wait_until(lambda: "oooo" in shown.inner_text())
     demo.view.assert_clean()
 
 

@@ -22,9 +22,18 @@ player.page([player.Sound(wave, rate, "녹음", "같이 가자고", words), play
 """
 STATIC = """
 from nbkit.views import alignment
-durations = np.array([20, 30, 65, 15, 25, 10, 180])
+durations = np.array([40, 60, 65, 15, 55, 50, 59])
 symbols = list("\\u1100\\u1161\\u11ab\\u0020\\u1102\\u1161\\u11bc")
 alignment.plot(durations, symbols, seconds_per_frame=hop / rate);
+"""
+SPEECH = """
+from nbkit.views import speech
+mel = np.log(1e-3 + np.random.default_rng(0).random((40, len(wave) // hop)))
+pitch = np.where(np.arange(mel.shape[1]) % 100 < 70, 220.0, np.nan)
+known = {"log_mel": mel, "hop": hop, "symbols": symbols, "durations": durations, "pitch": pitch}
+one = speech.Version("녹음", wave, rate, truth=[("간", 0, 1.3), ("낭", 1.5, 4)], **known)
+two = speech.Version("1,000 걸음", wave[::-1] / 4, rate, **known)
+speech.player([one, two], text="간 낭")
 """
 ATTENTION = """
 from nbkit.views import attention
@@ -41,7 +50,7 @@ with progress.Display("훈련", 500) as display:
 """
 INTERACT = """
 import ipywidgets
-ipywidgets.interact(lambda count: print("가" * count), count=ipywidgets.IntSlider(3, 1, 9));
+ipywidgets.interact(lambda count: print("o" * count), count=ipywidgets.IntSlider(3, 1, 9));
 """
 LISTENING = """
 from pathlib import Path
@@ -50,12 +59,13 @@ short = wave[: rate // 2]
 questions = [listening.Question((short, short / 2), {"item": name}) for name in ("하나", "둘", "셋")]
 listening.Test("ab", questions, rate, Path("answers") / "minji.jsonl")
 """
-KINDS = ["players", "attention"]  # of the pages that the cells show
-CELLS = [SOUND, PLAYERS, STATIC, ATTENTION, TRAINING, INTERACT, LISTENING]
+KINDS = ["players", "speech", "attention"]  # of the pages that the cells show
+CELLS = [SOUND, PLAYERS, STATIC, SPEECH, ATTENTION, TRAINING, INTERACT, LISTENING]
 
 
 def write(path: Path) -> Path:
     """The notebook, without outputs; `nbkit run` takes it too."""
+    path.parent.mkdir(exist_ok=True)
     cells = [new_code_cell(StartHere().cell(), metadata={"tags": ["parameters"]})]
     cells += [new_code_cell(source.strip()) for source in CELLS]
     metadata = {"language_info": {"name": "python"}, "nbkit": {"parameters": "nbkit.run.start:StartHere"}}
