@@ -139,17 +139,22 @@ def apart(models: Sequence[Attention]) -> np.ndarray:
 
 def _packed(model: Attention, number: int) -> dict:
     square = model.others is None
-    found = {"title": shown(model.title) or f"model {'AB'[number]}", "weights": _quantised(model.weights)}
+    found = {"title": shown(model.title or f"model {'AB'[number]}"), "weights": _quantised(model.weights)}
     found["rollout"] = _quantised(rollout(model.weights)) if square else None
     found["measures"] = [[name, np.round(values, 4).tolist()] for name, values in measures(model).items()]
     return found
 
 
 def _quantised(weights: np.ndarray) -> dict:
-    """Weights [..., S] in steps of 1/255 of the largest of their row, which is kept beside them."""
-    most = np.round(weights.max(-1) * 65535).astype(np.uint16)
-    scale = np.maximum(most, 1)[..., None] / np.float32(65535)
-    return {"steps": pack(np.round(np.minimum(weights / scale, 1) * 255).astype(np.uint8)), "most": pack(most)}
+    """Weights [..., S] in 255 steps up to `most` of each row.
+
+    A step is 1/255 of the largest weight of its row, but no less than 0.0015 (or a fifth of 1/S): rows that look at
+    all alike would else spend the page on noise that nobody sees.
+    """
+    floor = 255 * min(0.0015, 0.2 / weights.shape[-1])
+    most = np.round(np.maximum(weights.max(-1), floor) * 65535).clip(0, 65535).astype(np.uint16)
+    steps = np.round(weights / most[..., None] * np.float32(65535 * 255)).clip(0, 255)
+    return {"steps": pack(steps.astype(np.uint8)), "most": pack(most)}
 
 
 def _colours(name: str) -> list[int]:
@@ -246,5 +251,6 @@ def written(pieces: Sequence[str]) -> str:
 
 
 def shown(token: str) -> str:
-    """A token of any origin as a page can hold it: jamo composed, halves of characters as �."""
-    return style.label(token.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    """A token of any origin as a page can hold it: jamo composed, halves of characters as �, nothing as ␣."""
+    text = style.label(token.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return text if text.strip() else "␣"

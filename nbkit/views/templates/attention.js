@@ -81,7 +81,7 @@
       for (let line = 0; line < from.names.length; line++) {
         const row = found.subarray(line * width, (line + 1) * width);
         const sum = row.reduce((all, share) => all + share, 0);
-        if (sum > 0) row.forEach((share, k) => (row[k] = share / sum));
+        if (sum >= 0.01) row.forEach((share, k) => (row[k] = share / sum));
       }
     return found;
   };
@@ -130,6 +130,7 @@
     const values = (between() ? models : [models[state.which]]).map((m) => fold(raw(m, cell.layer, cell.head)));
     const [small, width, height] = pooled(between() ? minus(...values) : values[0]);
     // the square root, so that faint shares are seen too; one scale for all heads
+    cell.canvas.style.imageRendering = width < 40 ? "pixelated" : ""; // smooth only where it is made smaller
     paint(cell.canvas, width, height, between()
       ? (k) => difference[Math.round(127.5 + 127.5 * Math.sign(small[k]) * Math.sqrt(Math.min(1, Math.abs(small[k]))))]
       : (k) => magnitude[Math.round(255 * Math.sqrt(Math.min(1, small[k])))]);
