@@ -196,7 +196,10 @@ def open_subjects(config: KoBERTAttention) -> tuple[Subject, Subject]:
 def page(before: Subject, after: Subject, config: KoBERTAttention, pair: str = "") -> Page:
     """Both on the same text, or pair, with the head that the parameters name; ValueError where there is none."""
     named = ("before", before), ("after", after)
-    models = [subject.look(config.text, pair).shown(f"{when}: {subject.name}") for when, subject in named]
+    models = [
+        subject.look(config.text, pair).shown(f"{when}: {subject.name.removeprefix('kobert_')}")
+        for when, subject in named
+    ]
     layers, heads = models[0].weights.shape[:2]
     if config.layer > layers or config.head > heads:
         raise ValueError(
