@@ -9,8 +9,8 @@ import torch
 from nbkit.kernels import dispatch
 from nbkit.kernels.mas import Alignment, AlignmentError, maximum_path
 
-IMPLEMENTATIONS = ("reference", "cpu", "torch")
-each_implementation = pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+IMPLEMENTATIONS = ("reference", "cpu", "torch", "emulated")
+each_implementation = pytest.mark.parametrize("impl", [*IMPLEMENTATIONS, pytest.param("cupy", marks=pytest.mark.gpu)])
 WIDTHS = (1, 2, 3, 7, 12, 31, 63, 64, 65, 127, 128, 129)  # around the edges of vectors and words
 KINDS = {
     "plain": lambda draw, log_p: log_p,
@@ -208,7 +208,7 @@ def test_an_empty_batch(impl):
 
 def test_unknown_implementation_and_layout():
     one = np.zeros((1, 1, 1), np.float32), np.array([1]), np.array([1])
-    with pytest.raises(ValueError, match="reference, cpu, torch and auto, got 'gpu'"):
+    with pytest.raises(ValueError, match="reference, cpu, torch, cupy, emulated and auto, got 'gpu'"):
         maximum_path(*one, impl="gpu")
     with pytest.raises(ValueError, match="layout is"):
         maximum_path(*one, layout="fbt")

@@ -43,22 +43,23 @@ def maximum_path(log_p, token_lengths, frame_lengths, *, layout: str = "btf", im
     log_p           [B, T, F] with layout "btf", [B, F, T] with "bft" (which needs no transposition); float, numpy or
                     torch; log-likelihood of a frame under a token, searched in float32. It is not written to.
     token_lengths   [B] int, frame_lengths [B] int; what lies behind them has no influence
-    impl            "reference", "cpu", "torch" or "auto"
+    impl            "reference", "cpu", "torch", "cupy" (on a GPU), "emulated" (its kernel on the CPU) or "auto"
     returns         Alignment. No score raises: that would wait for the device. See Alignment.valid and .checked().
     raises          AlignmentError, naming the row, for an empty item or more tokens than frames. Only lengths on the
-                    host are looked at; where impl is "torch" and they lie on a device, such an item is not valid.
+                    host are looked at; where they lie on a device and so does the search, such an item is not valid.
     """
     if layout not in ("btf", "bft"):
         raise ValueError(f"layout is 'btf' for [B, T, F] or 'bft' for [B, F, T], got {layout!r}")
     if log_p.ndim != 3:
         raise AlignmentError(f"log_p must have three axes {layout!r}, got shape {tuple(log_p.shape)}")
     items, width, height = log_p.shape if layout == "btf" else (log_p.shape[0], log_p.shape[2], log_p.shape[1])
-    search = dispatch.choose("maximum_path", impl, _IMPLEMENTATIONS, "cpu", _reason(log_p))
+    search = dispatch.choose("maximum_path", impl, _IMPLEMENTATIONS, *_preferred(log_p, width))
     lengths = (token_lengths, frame_lengths)
-    if search is not _torch or not any(map(_far, lengths)):
+    stays = search in (_torch, _cupy)  # takes and gives tensors where they are
+    if not stays or not any(map(_far, lengths)):
         lengths = tuple(np.array(_numpy(one), np.int64) for one in lengths)
         _check(items, width, height, *lengths)
-    scores = _tensor(log_p) if search is _torch else _numpy(log_p).astype(np.float32, copy=False)
+    scores = _tensor(log_p) if stays else _numpy(log_p).astype(np.float32, copy=False)
     if layout == "btf":
         scores = scores.swapaxes(1, 2)
     return Alignment(*(_like(array, log_p) for array in search(scores, *lengths)))
@@ -81,14 +82,24 @@ def _check(items: int, width: int, height: int, tokens: np.ndarray, frames: np.n
             )
 
 
-def _reason(log_p) -> str:
-    """Why "auto" takes `cpu`, also for scores on a GPU (reckoned, not measured).
+def _preferred(log_p, width: int) -> tuple[str, str]:
+    """What "auto" takes, and why.
 
-    At about 4 microseconds to start an operation, 870 frames of 4 operations take 14 ms; copying 14 MB takes 1 to 5.
+    Without a kernel for it, `cpu` takes the scores of a GPU too (reckoned, not measured): at about 4 microseconds to
+    start an operation, 870 frames of 4 operations take 14 ms; copying 14 MB takes 1 to 5.
     """
-    return (
-        "copying the scores takes less time than starting an operation for each frame" if _far(log_p) else "the fastest"
-    )
+    if not _far(log_p):
+        return "cpu", "the fastest"
+    lacking = f"the scores are on {log_p.device.type}" if log_p.device.type != "cuda" else _lacking(width)
+    if lacking is None:
+        return "cupy", "one kernel where the scores are"
+    return "cpu", f"{lacking}; copying the scores takes less time than starting an operation for each frame"
+
+
+def _lacking(width: int) -> str | None:
+    from nbkit.kernels.mas import cuda
+
+    return cuda.lacking() if width <= cuda.LONGEST else f"more than {cuda.LONGEST:,} tokens"
 
 
 def _far(array) -> bool:
@@ -112,7 +123,7 @@ def _tensor(array):
 
 def _like(array, example):
     if not hasattr(example, "detach"):
-        return array.numpy() if hasattr(array, "detach") else array
+        return array.numpy(force=True) if hasattr(array, "detach") else array
     import torch
 
     return (torch.from_numpy(array) if isinstance(array, np.ndarray) else array).to(example.device)
@@ -131,12 +142,29 @@ def _cpu(scores, tokens, frames):
 
 
 def _torch(scores, tokens, frames):
-    import torch as library
-
     from nbkit.kernels.mas import torch
 
-    lengths = (library.as_tensor(one).to(scores.device, library.int64, non_blocking=True) for one in (tokens, frames))
-    return torch.search(scores, *lengths)
+    return torch.search(scores, *_lengths(scores, tokens, frames))
 
 
-_IMPLEMENTATIONS = {"reference": _reference, "cpu": _cpu, "torch": _torch}
+def _cupy(scores, tokens, frames):
+    from nbkit.kernels.mas import cuda
+
+    scores = scores if scores.is_cuda else scores.cuda()
+    return cuda.search(scores, *_lengths(scores, tokens, frames))
+
+
+def _emulated(scores, tokens, frames):
+    from nbkit.kernels.mas import cuda
+
+    scores = _tensor(scores)
+    return cuda.search(scores, *_lengths(scores, tokens, frames))
+
+
+def _lengths(scores, *lengths):
+    import torch
+
+    return (torch.as_tensor(one).to(scores.device, torch.int64, non_blocking=True) for one in lengths)
+
+
+_IMPLEMENTATIONS = {"reference": _reference, "cpu": _cpu, "torch": _torch, "cupy": _cupy, "emulated": _emulated}

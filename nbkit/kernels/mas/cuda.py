@@ -1,0 +1,92 @@
+"""Monotonic alignment search by mas.cu: through CuPy on a GPU, through the emulator on a CPU.
+
+Both ways share all but the launch. The search is an operator of torch, `torch.ops.nbkit.maximum_path`, so torch.compile
+passes over it. It runs on torch's current stream, waits for nothing, copies nothing, and asks torch's own pool for what
+it returns and for one bit a score of workspace.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("mas.cu")
+TILE, TOKENS = 32, 64  # as in mas.cu: frames of a tile, tokens of a warp
+SIZES = ("32, 512", "8, 1024")  # frames fetched ahead, most threads; a large block has fewer registers for each thread
+KERNELS = tuple(f"mas_search<{size}, {pairs}>" for size in SIZES for pairs in ("true", "false"))
+LONGEST = 2048  # tokens: a block of 1,024 threads
+
+
+def search(log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As torch.search, for at most LONGEST tokens; float32 [B, F, T] and int64 [B] on one device."""
+    return torch.ops.nbkit.maximum_path(log_p.contiguous(), token_lengths, frame_lengths)
+
+
+@functools.cache
+def lacking() -> str | None:
+    """What is missing to run on a GPU here, or None."""
+    try:
+        import cupy  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        return f"no CuPy ({error})"
+    if not hasattr(cupy.cuda.Stream, "from_external") or not hasattr(torch.cuda.Stream, "__cuda_stream__"):
+        return "CuPy or torch is too old to share a stream"
+    return None
+
+
+def _search(launch, log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    items, height, width = log_p.shape
+    if width > LONGEST:
+        raise ValueError(f"mas.cu wants at most {LONGEST:,} tokens, got {width:,}; use impl='cpu'")
+    durations, frame_to_token, valid = _outputs(log_p, token_lengths, frame_lengths)
+    if items == 0 or height == 0 or width == 0:
+        return durations, frame_to_token, valid.fill_(False)
+    threads = TILE * -(-width // TOKENS)
+    pairs = width % 2 == 0 and log_p.data_ptr() % 8 == 0  # so that both scores of a lane come by one instruction
+    name = f"mas_search<{SIZES[threads > 512]}, {'true' if pairs else 'false'}>"
+    words = log_p.new_empty(items * -(-height // TILE) * 2 * threads, dtype=torch.uint32)
+    tensors = (log_p, token_lengths, frame_lengths, durations, frame_to_token, valid, words)
+    launch(name, (items,), (threads,), tensors, (np.int32(height), np.int32(width)))
+    return durations, frame_to_token, valid
+
+
+def _outputs(log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    items, height, width = log_p.shape
+    durations, frame_to_token = (log_p.new_empty(items, size, dtype=torch.int64) for size in (width, height))
+    return durations, frame_to_token, log_p.new_empty(items, dtype=torch.bool)
+
+
+def _on_gpu(name: str, grid: tuple, block: tuple, tensors: tuple[Tensor, ...], numbers: tuple) -> None:
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    device = tensors[0].device
+    stream = cupy.cuda.Stream.from_external(torch.cuda.current_stream(device))
+    with cupy.cuda.Device(device.index), stream:
+        _compiled(name, device.index)(grid, block, (*(one.data_ptr() for one in tensors), *numbers))
+
+
+@functools.cache
+def _compiled(name: str, device: int):
+    """The kernel, compiled for the device that is current."""
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    return cupy.RawModule(
+        code=SOURCE.read_text(encoding="utf-8"), options=("-std=c++17",), name_expressions=KERNELS
+    ).get_function(name)
+
+
+def _emulated(name: str, grid: tuple, block: tuple, tensors: tuple[Tensor, ...], numbers: tuple) -> None:
+    from nbkit.kernels import emulator
+
+    emulator.module(SOURCE, name_expressions=KERNELS).kernel(name)(grid, block, (*tensors, *numbers))
+
+
+_library = torch.library.Library("nbkit", "DEF")
+_library.define("maximum_path(Tensor log_p, Tensor token_lengths, Tensor frame_lengths) -> (Tensor, Tensor, Tensor)")
+_library.impl("maximum_path", functools.partial(_search, _on_gpu), "CUDA")
+_library.impl("maximum_path", functools.partial(_search, _emulated), "CPU")
+torch.library.register_fake("nbkit::maximum_path", _outputs, lib=_library)
