@@ -285,7 +285,8 @@ class GlowTTSTask:
     def sample_picture(self, modules: Modules, example: Example) -> Picture:
         """The text of one example, spoken by the model as it is now."""
         spoken = self.voice(modules).speak(example.row.text, speaker=example.row.speaker)
-        return Picture("sample", "audio", example.row.text, {"wave": spoken.wave, "rate": spoken.rate})
+        arrays = spoken.mel._asdict() | {"log_mel": spoken.mel.log_mel.astype(np.float16), "hop": self.spec.hop}
+        return Picture("sample", "audio", example.row.text, arrays | {"wave": spoken.wave, "rate": spoken.rate})
 
 
 def _with_blanks(index: np.ndarray) -> np.ndarray:

@@ -29,15 +29,17 @@ def keep(run: Record, step: int, pictures: list[Picture]) -> Newest:
         ending = "wav" if picture.kind == "audio" else "png"
         path = run.place(part, f"{picture.name}-{step:09d}.{ending}", picture.caption, name=picture.name, step=step)
         newest = newest._replace(caption=newest.caption or picture.caption)
+        arrays: dict[str, Any] = {
+            k: v for k, v in picture.arrays.items() if k != "wave" and isinstance(v, np.ndarray | float | int)
+        }
+        if any(isinstance(value, np.ndarray) for value in arrays.values()):  # a sound may have none
+            symbols = np.array(picture.arrays.get("symbols", ()), str)
+            np.savez_compressed(path.with_suffix(".npz"), **arrays, symbols=symbols)
         if picture.kind == "audio":
             sound = picture.arrays["wave"], picture.arrays["rate"]
             audio.save(path, *sound)
             newest = newest._replace(sound=newest.sound or sound)
             continue
-        arrays: dict[str, Any] = {k: v for k, v in picture.arrays.items() if isinstance(v, np.ndarray | float | int)}
-        np.savez_compressed(
-            path.with_suffix(".npz"), **arrays, symbols=np.array(picture.arrays.get("symbols", ()), str)
-        )
         png = draw(picture, path)
         newest = newest._replace(png=newest.png or png)
     return newest

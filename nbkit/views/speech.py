@@ -256,16 +256,11 @@ def _plain(text: str) -> str:
 def _height(rows: list[list[Version]], text: str) -> int:
     """CSS pixels; a frame cannot ask its page for more."""
     versions = [version for row in rows for version in row]
-    panels = [118 + 24 * (-(-len(text) // 90)), 76, 22, 30]  # head, wave, seconds, help
+    panels = [48 + 24 * (-(-len(text) // 90)), 36, 76, 18, 32]  # controls, a second line of them, wave, seconds, help
     panels.append(136 if any(version.log_mel is not None for version in versions) else 0)
-    panels.append(26 if any(version.words for version in versions) else 0)
-    panels.append(30 if any(version.symbols for version in versions) else 0)
-    panels.append(24 if any(version.truth for version in versions) else 0)
-    if any(version.durations is not None for version in versions):
-        panels.append(path_height(max(len(version.symbols) for version in versions)) + 8)
-    return sum(panels) + (40 if len(rows) > 1 else 0)
-
-
-def path_height(tokens: int) -> int:
-    """CSS pixels of the staircase: 9 a token, which lets labels be read, as far as a screen has room."""
-    return int(np.clip(9 * tokens, 120, 320))
+    panels.append(22 if any(version.words for version in versions) else 0)
+    panels.append(26 if any(version.symbols for version in versions) else 0)
+    panels.append(22 if any(version.truth for version in versions) else 0)
+    if any(version.durations is not None for version in versions):  # as speech.js makes it
+        panels.append(int(np.clip(9 * max(len(version.symbols) for version in versions), 120, 320)) + 4)
+    return 24 + sum(panels) + (32 if len(rows) > 1 else 0)

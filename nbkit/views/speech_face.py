@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from nbkit.views import signal, style
+from nbkit.views import alignment, signal, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,12 +101,20 @@ def _tokens(ax: Axes, version: Version) -> None:
 
 
 def _path(ax: Axes, version: Version) -> None:
-    tokens = [style.drawable(symbol)[:12] for symbol in version.symbols]
-    ax.set(ylim=(len(tokens) - 0.5, -0.5), ylabel="token", yticks=[])
+    tokens = version.symbols
+    ax.set(ylim=(len(tokens) - 0.5, -0.5))
+    words = [
+        ((first + stop - 1) / 2, style.drawable(text)[:12]) for text, first, stop in alignment.words(version.symbols)
+    ]
+    ax.set_yticks([place for place, _ in words], [text for _, text in words])
+    ax.tick_params(axis="y", length=0)
     edges = np.concatenate([[0.0], np.cumsum(np.asarray(version.durations))]) * version.frame
     if version.scores is not None:
         extent = (0, edges[-1], len(tokens) - 0.5, -0.5)
         ax.imshow(score_image(version.scores), extent=extent, aspect="auto", cmap=style.MAGNITUDE, vmin=0, vmax=255)
+    for _, start, end, first, stop in (span for span in version.truth if len(span) == 5):
+        colour = style.TRUTH if version.scores is not None else style.SERIES[0]
+        ax.add_patch(Rectangle((start, first - 0.5), end - start, stop - first, edgecolor=colour, facecolor="none"))
     rows = np.repeat(np.arange(len(tokens)), 2)  # one step a token
     around = _EDGE if version.scores is not None else []
     ax.plot(np.repeat(edges, 2)[1:-1], rows, color=style.PATH, linewidth=1.7, path_effects=around)

@@ -13,7 +13,7 @@ RATE, HOP = 22050, 256
 def buzz(hertz: np.ndarray, rate: int = RATE) -> np.ndarray:
     """A tone with ten harmonics that follows a frequency [S]."""
     phase = 2 * np.pi * np.cumsum(hertz) / rate
-    return (0.1 * sum(np.sin(k * phase) / k for k in range(1, 11))).astype(np.float32)
+    return np.float32(0.1) * np.sum([np.sin(k * phase) / k for k in range(1, 11)], axis=0).astype(np.float32)
 
 
 @pytest.mark.parametrize("hertz", [70.0, 110.0, 220.0, 440.0])

@@ -169,8 +169,8 @@ def run(tmp_path):
             folder / "views" / f"alignment-{step:09d}.npz",
             durations=np.array([20 + step // 100, 0, 30 - step // 100, 37]),
             symbols=np.array(one.symbols),
-            scores=one.scores,
-            mel=one.log_mel,
+            scores=np.array(one.scores),
+            mel=np.array(one.log_mel),
             seconds_per_frame=HOP / RATE,
         )
         sample = folder / "audio" / f"sample-{step:09d}"

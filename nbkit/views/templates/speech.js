@@ -61,7 +61,7 @@
   }
 
   // Panels, one below the other in a strip that scrolls when it is wider than the page
-  const panels = make(body, "div", "panels");
+  const panels = make(body, "div", any("pitch") ? "panels" : "panels bare");
   const scroll = make(panels, "div", "scroll");
   const track = make(scroll, "div", "track", {
     tabindex: 0, role: "slider", "aria-label": "position in seconds", "aria-valuemin": 0, "aria-valuemax": longest.toFixed(2),
@@ -127,7 +127,7 @@
       node.title = `${label} ${from.toFixed(2)} to ${until.toFixed(2)} s`;
       node.style.left = place(from);
       node.style.width = place(until - from);
-      node.classList.toggle("narrow", (until - from) * pixels < 9);
+      node.classList.toggle("narrow", (until - from) * pixels < 11);
       if (tag === "button") node.addEventListener("click", () => play(from, until));
     }
   };
@@ -243,7 +243,7 @@
   const toggleLoop = () => {
     if (region) return loop(0, 0);
     const spans = version().words.length ? version().words : version().tokens;
-    const found = spans.find(([, from, until]) => at <= until && now() >= from && now() < until);
+    const found = spans.find(([, from, until]) => now() >= from && now() < until);
     loop(...(found ? found.slice(1) : [0, version().seconds]));
   };
 
@@ -263,19 +263,21 @@
     at = same(was, old, version());
     if (region) region = region.map((edge) => same(edge, old, version()));
     if (region && region[1] - region[0] < 0.02) region = null;
-    // the same sound goes on; another one takes its place
-    if (ran && old.sound !== version().sound) play(at);
+    const other = old.sound !== version().sound; // the same sound goes on
+    if (ran && other) sound.stop();
     choices.forEach((node, i) => node?.setAttribute("aria-pressed", String(i === column)));
     tell();
     scroll.scrollLeft += ((at - was) / longest) * track.clientWidth;
     layout();
     slider?.shown();
+    if (ran && other) play(at);
+    playing(sound.playing());
   };
   const tell = () => {
     tick.checked = !even;
     const gain = version().gain;
     const text = `${gain > 0 ? "+" : gain < 0 ? "−" : "±"}${Math.abs(gain).toFixed(1)} dB`;
-    said.textContent = `as loud as they are${even ? ` (now ${text})` : ""}`;
+    said.textContent = `as loud as they are${even ? ` (matched now: ${text})` : ""}`;
   };
 
   // Zooming keeps the moment under the pointer, or the playhead, where it is

@@ -23,8 +23,7 @@ const paint = (() => {
   };
 
   const wave = ({ pen, height }, version, { waves }, x, wide, colour) => {
-    const { samples, rate } = waves[version.sound];
-    const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0.01);
+    const { samples, rate, loudest } = waves[version.sound];
     pen.fillStyle = colour("--wave");
     const perPixel = rate / (x(1) - x(0)), start = -x(0) * perPixel;
     for (let column = 0; column < wide; column += 0.5) {

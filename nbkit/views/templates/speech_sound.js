@@ -3,7 +3,7 @@
 const makeSound = (elements) => {
   const EDGE = 0.003; // seconds in which a cut fades, or it would click
   let context = null;
-  let playing = null; // {source, level, began, from, until, loop}
+  let playing = null; // {source, level, began, at}; at(seconds since it began) is a place in the sound
 
   // A 16-bit WAV behind the header of 44 bytes that nbkit.views.player writes.
   const waves = elements.map((element) => {
@@ -11,8 +11,10 @@ const makeSound = (elements) => {
     const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
     const view = new DataView(bytes.buffer);
     const rate = view.getUint32(24, true);
-    const samples = Float32Array.from({ length: (bytes.length - 44) >> 1 }, (_, i) => view.getInt16(44 + 2 * i, true) / 32768);
-    return { rate, samples, buffer: null };
+    const length = (bytes.length - 44) >> 1;
+    const samples = Float32Array.from({ length }, (_, i) => view.getInt16(44 + 2 * i, true) / 32768);
+    const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0.01);
+    return { rate, samples, loudest, buffer: null };
   });
 
   const bufferOf = (wave) => {
@@ -25,9 +27,8 @@ const makeSound = (elements) => {
 
   const position = () => {
     if (!playing) return null;
-    const { began, from, until, loop } = playing;
-    const passed = Math.max(0, context.currentTime - began - (context.outputLatency || 0));
-    return loop ? from(passed) : Math.min(from(passed), until);
+    const passed = Math.max(0, context.currentTime - playing.began - (context.outputLatency || 0));
+    return playing.at(passed);
   };
 
   const stop = () => {
@@ -55,10 +56,11 @@ const makeSound = (elements) => {
     else level.gain.setTargetAtTime(0, Math.max(began + EDGE, began + until - from - EDGE), EDGE / 3);
     source.start(began, from, ...(loop ? [] : [until - from]));
     const at = (passed) => {
-      if (!loop || from + passed < loop[1]) return from + passed;
+      if (!loop) return Math.min(from + passed, until);
+      if (from + passed < loop[1]) return from + passed;
       return loop[0] + ((from + passed - loop[0]) % (loop[1] - loop[0]));
     };
-    const mine = (playing = { source, level, began, from: at, until, loop });
+    const mine = (playing = { source, level, began, at });
     source.onended = () => {
       if (playing !== mine) return;
       playing = null;
