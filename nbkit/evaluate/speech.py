@@ -64,8 +64,10 @@ def dtw(a: np.ndarray, b: np.ndarray) -> Warp:
         raise ValueError(
             f"wanted two sequences [F, C] of one width and at least one frame, got {a.shape} and {b.shape}"
         )
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
-    return _walk(np.sqrt(np.maximum(squares, 0.0)))
+    squares = a @ (-2 * b.T)
+    squares += (a**2).sum(1)[:, None]
+    squares += (b**2).sum(1)
+    return _walk(np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares))
 
 
 def mel_distance(log_mel: np.ndarray, other: np.ndarray) -> float:

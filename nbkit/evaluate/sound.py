@@ -1,0 +1,160 @@
+"""How one recording of a sentence differs from another: spectrum, melody, pace; and what is plainly wrong with one.
+
+Two recordings are laid on each other by time warping of their cepstra, so length alone costs nothing there; how the
+lengths differ is a measure of its own. Nothing here depends on how loud a recording is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nbkit.data import audio, pitch
+from nbkit.data.audio import MelSpec
+from nbkit.evaluate.speech import DECIBEL, dtw
+
+ORDER = 24
+MCD_NAME = (
+    f"MCD, dB: coefficients 1 to {ORDER} of the orthonormal DCT of a natural-log mel within 80 dB of its peak, "
+    "Euclidean, per band, mean along DTW"
+)
+_RANGE = 80.0  # dB below the loudest band that still count
+_QUIET = 40.0  # dB below the loudest 20 ms where silence begins
+_BLOCK = 0.02  # seconds
+_FULL = 0.999  # of full scale
+_ALIKE, _SOONEST, _LATEST = 0.97, 0.2, 2.0  # cosine of cepstra that count as one sound; seconds to its repetition
+
+
+class Comparison(NamedTuple):
+    """What came out differently in a recording.
+
+    mcd              dB, see MCD_NAME
+    f0_rmse          cents, root mean square over pairs of frames that have a pitch in both; NaN where there are none
+    voicing_error    0 to 1, share of pairs where one has a pitch and the other has not
+    pace             logarithm of its length over that of the reference, both from the first sound to the last
+    """
+
+    mcd: float
+    f0_rmse: float
+    voicing_error: float
+    pace: float
+
+
+class Faults(NamedTuple):
+    """What is plainly wrong with one recording.
+
+    silence     seconds of its longest pause between two sounds
+    edges       seconds of silence before the first sound and after the last
+    clipped     share of samples at full scale
+    repeated    seconds of the longest stretch that comes again within two seconds
+    """
+
+    silence: float
+    edges: float
+    clipped: float
+    repeated: float
+
+
+def cepstrum(log_mel: np.ndarray, order: int = ORDER) -> np.ndarray:
+    """The shape of each frame's spectrum without its level: log_mel [C, F], natural log -> [F, order].
+
+    The DCT keeps lengths, so the distance of two frames is that of their smoothed log spectra; divided by the root of C
+    and in decibels it is the usual mel-cepstral distortion.
+    """
+    from scipy.fft import dct
+
+    log_mel = np.asarray(log_mel, np.float64)
+    if log_mel.ndim != 2 or log_mel.shape[0] <= order or not log_mel.shape[1] or not np.isfinite(log_mel).all():
+        raise ValueError(
+            f"cepstrum wants a finite log-mel [C, F] of more than {order} bands, got {log_mel.shape}; see data.audio"
+        )
+    within = np.maximum(log_mel, log_mel.max() - _RANGE / DECIBEL)
+    return np.ascontiguousarray(np.asarray(dct(within, axis=0, norm="ortho"))[1 : order + 1].T)
+
+
+def compare(wave: np.ndarray, reference: np.ndarray, spec: MelSpec) -> Comparison:
+    """How a recording [S] differs from another of the same sentence [S'], both of spec.rate, float in [-1, 1].
+
+    raises ValueError for a recording that is silent or not finite
+    """
+    ends = [sounding(one, spec.rate) for one in (wave, reference)]
+    waves = [one[start:end] for one, (start, end) in zip((wave, reference), ends)]
+    mels = [audio.log_mel(one, spec) for one in waves]
+    a, b = (cepstrum(mel) for mel in mels)
+    warp = dtw(a, b)
+    mine, theirs = (pitch.f0(one, spec.rate, spec.hop)[: len(c)] for one, c in zip(waves, (a, b)))
+    heard, wanted = mine[warp.path[:, 0]], theirs[warp.path[:, 1]]
+    voiced = ~np.isnan(heard) & ~np.isnan(wanted)
+    cents = 1200 * np.log2(heard[voiced] / wanted[voiced])
+    return Comparison(
+        mcd=float(warp.distance / np.sqrt(len(mels[0])) * DECIBEL),
+        f0_rmse=float(np.sqrt((cents**2).mean())) if cents.size else float("nan"),
+        voicing_error=float((np.isnan(heard) != np.isnan(wanted)).mean()),
+        pace=float(np.log(len(waves[0]) / len(waves[1]))),
+    )
+
+
+def sounding(wave: np.ndarray, rate: int) -> tuple[int, int]:
+    """The samples from the first sound to the end of the last: what lies within 40 dB of the loudest 20 ms."""
+    loud = np.flatnonzero(_loud(wave, rate))
+    block = round(_BLOCK * rate)
+    return int(loud[0]) * block, min(int(loud[-1] + 1) * block, len(wave))
+
+
+def _loud(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Whether each block of 20 ms is sound: [S / block] bool."""
+    wave = np.asarray(wave, np.float64)
+    if wave.ndim != 1 or not wave.size or not np.isfinite(wave).all():
+        raise ValueError(f"wanted a finite wave [S] of a sample or more, got shape {wave.shape}; mix or mend it")
+    block = round(_BLOCK * rate)
+    padded = np.pad(wave, (0, -len(wave) % block))
+    level = np.sqrt((padded.reshape(-1, block) ** 2).mean(1))
+    if not level.max() > 1e-4:
+        raise ValueError("wanted a recording with a sound in it, this one is silent; look where it was made")
+    return level > level.max() * 10 ** (-_QUIET / 20)
+
+
+def speaking_rate(wave: np.ndarray, rate: int, syllables: int) -> float:
+    """Syllables (or whatever is counted) a second, from the first sound to the last."""
+    start, end = sounding(wave, rate)
+    return syllables / ((end - start) / rate)
+
+
+def faults(wave: np.ndarray, spec: MelSpec) -> Faults:
+    """What is plainly wrong with a recording [S] of spec.rate; raises ValueError for a silent one."""
+    loud = np.flatnonzero(_loud(wave, spec.rate))
+    start, end = sounding(wave, spec.rate)
+    pauses = np.diff(loud) - 1
+    return Faults(
+        silence=float(pauses.max() * _BLOCK) if pauses.size else 0.0,
+        edges=(start + len(wave) - end) / spec.rate,
+        clipped=float((np.abs(wave) >= _FULL).mean()),
+        repeated=_repeated(wave[start:end], spec),
+    )
+
+
+def _repeated(wave: np.ndarray, spec: MelSpec) -> float:
+    """The longest stretch, in seconds, whose sounds come again in the same order: a voice that is stuck.
+
+    A steady sound is like itself at any distance, so stretches in which nothing changes do not count.
+    """
+    mel = audio.log_mel(wave, spec)
+    shape = cepstrum(mel)
+    norms = np.linalg.norm(shape, axis=1)
+    shape = shape / np.maximum(norms, 1e-9)[:, None]
+    seconds, longest = spec.hop / spec.rate, 0
+    loud = mel.max(0) > mel.max() - _QUIET / DECIBEL
+    for lag in range(round(_SOONEST / seconds), min(round(_LATEST / seconds), len(shape) - 1)):
+        alike = (shape[lag:] * shape[:-lag]).sum(1) > _ALIKE
+        alike &= loud[lag:] & loud[:-lag]
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], alike.view(np.int8), [0]])))
+        for first, stop in zip(edges[::2], edges[1::2]):
+            if stop - first > longest and _changes(shape[first:stop]):
+                longest = int(stop - first)
+    return longest * seconds
+
+
+def _changes(shape: np.ndarray) -> bool:
+    """Whether the frames [F, C] of a stretch are not all one sound."""
+    return float((shape @ shape[len(shape) // 2]).min()) < _ALIKE
