@@ -86,7 +86,7 @@ class Record:
         content = {
             "task": task,
             "parameters": config.as_dict(),
-            **_in_short(config),
+            **in_short(config),
             "identity": config.identity(),
             "data": data_fingerprint,
             "repeat": repeat,
@@ -255,7 +255,7 @@ def is_busy(folder: Path) -> bool:
         return True
 
 
-def _in_short(config) -> dict[str, Any]:
+def in_short(config) -> dict[str, Any]:
     """The preset (or "", the defaults) that the parameters are nearest to, and those that differ from it."""
     values, plain = config.as_dict(), {field.name: field.default for field in config.fields()}
     short = {}
