@@ -5,8 +5,10 @@ Nothing is written over. An answer that is taken back stays in the file, and a l
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,32 @@ def standing(path: Path) -> dict[int, dict[str, Any]]:
             if not row.get("taken_back"):
                 found[question] = row
     return found
+
+
+def copy(path: Path, folder: Path) -> None:
+    """Copy a file of answers into a folder that outlives the machine, under a name that holds the hash of its content.
+
+    Nothing there is written over: a mounted Drive may send an older state after a newer one. raises OSError as it does
+    """
+    if not path.exists() or not (content := path.read_bytes()):
+        return
+    copied = folder / f"{path.stem}-{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
+    if not copied.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(content)
+
+
+def bring_back(path: Path, folder: Path) -> bool:
+    """Take the longest whole copy from such a folder where this machine has no answers yet; whether there was one."""
+    if path.exists() or not folder.is_dir():
+        return False
+    whole = []
+    for found in folder.glob(f"*{path.suffix}"):
+        name, _, digest = found.stem.rpartition("-")
+        if name == path.stem and hashlib.sha256(found.read_bytes()).hexdigest()[:12] == digest:
+            whole.append(found)
+    if not whole:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(max(whole, key=lambda found: found.stat().st_size), path)
+    return True

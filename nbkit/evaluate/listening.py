@@ -48,8 +48,9 @@ def plan(
     """The questions of a listener in their order: a function of the arguments and of nothing else.
 
     Each pair of systems is asked once an item (each system, where sounds are rated). Of a pair each is A as often as B,
-    but for one. The repeated questions come last, with A and B exchanged, and are taken from the first half.
-    raises  ValueError for less than two systems (one for ratings), no item, or more repeats than half of the questions
+    but for one. The repeated questions come last, with A and B exchanged, and are taken from the first half, so there are
+    as many at most.
+    raises  ValueError for less than two systems (one for ratings), or no item
     """
     least = 1 if kind == "mos" else 2
     if kind not in KINDS:
@@ -65,9 +66,9 @@ def plan(
         for turn, place in enumerate(draw.permutation(len(items)), int(draw.integers(4))):
             trials.append(Trial(kind, items[int(place)], _order(kind, group, turn)))
     trials = [trials[i] for i in draw.permutation(len(trials))]
+    if repeats < 0:
+        raise ValueError(f"wanted 0 repeats or more, got {repeats}")
     half = math.ceil(len(trials) / 2)
-    if not 0 <= repeats <= half:
-        raise ValueError(f"wanted 0 to {half} repeats of {len(trials)} questions, got {repeats}; ask fewer again")
     again = [trials[i] for i in draw.permutation(half)[:repeats]]
     return trials + [Trial(t.kind, t.item, (*t.order[1::-1], *t.order[2:]), 1) for t in again]
 

@@ -48,7 +48,7 @@ def plot(
     ax.plot(value, place, "o", color=style.SERIES[0], markersize=7, clip_on=False, zorder=3)
     ax.set_yticks(place, [_short(label) for label, *_ in rows], parse_math=False)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, pad=8)
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x")
     ax.set_axisbelow(True)

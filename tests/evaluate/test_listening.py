@@ -50,6 +50,10 @@ def test_everything_is_asked_once_and_some_of_it_again(kind, groups):
     assert all(place[trial.item, frozenset(trial.order)] < 15 for trial in trials[30:])
 
 
+def test_a_short_test_repeats_what_it_can():
+    assert [trial.repeat for trial in plan("ab", ["a", "b"], ["x", "y"], seed=0, listener="me", repeats=9)] == [0, 0, 1]
+
+
 @pytest.mark.parametrize("kind", ["ab", "abx"])
 def test_no_system_is_a_more_often_than_b(kind):
     for listener, pair in itertools.product(("a", "b", "c"), itertools.combinations("xyz", 2)):
@@ -79,7 +83,7 @@ def test_sides_are_exchanged_when_a_question_comes_again():
         ("mos", ITEMS, "", 0, "1 or more systems"),
         ("ab", [], "xy", 0, "0 items"),
         ("ab", ["a", "a"], "xy", 0, "no two alike"),
-        ("ab", ["a", "b"], "xy", 2, "0 to 1 repeats of 2 questions, got 2"),
+        ("ab", ["a", "b"], "xy", -1, "0 repeats or more, got -1"),
     ],
 )
 def test_what_is_no_plan_is_refused(kind, items, systems, repeats, message):

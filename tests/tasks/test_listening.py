@@ -13,6 +13,7 @@ from nbkit.base.params import ParamsError
 from nbkit.data import audio
 from nbkit.evaluate.results import Results
 from nbkit.tasks import listening as lesson
+from nbkit.tasks import listening_sounds
 from nbkit.tasks.listening import Listening, ListeningTest
 from nbkit.views import loudness
 
@@ -49,18 +50,18 @@ def answer_all(session: Listening, better: str) -> None:
 
 
 def test_a_folder_with_a_folder_a_system(folder):
-    found = lesson.sounds(str(folder), 10)
+    found = listening_sounds.sounds(str(folder), 10)
     assert list(found.waves) == [EVIL, "plain"]
     assert found.items == ["0", "1", "2"]
     assert found.rate == RATE
     assert found.note.startswith("1 sounds are left out")
-    assert len(lesson.sounds(str(folder), 2).items) == 2
+    assert len(listening_sounds.sounds(str(folder), 2).items) == 2
 
 
 def test_another_rate_is_converted_upwards(folder):
     for i in range(3):
         write(folder / "plain" / f"{i}.wav", rate=8000)
-    found = lesson.sounds(str(folder), 10)
+    found = listening_sounds.sounds(str(folder), 10)
     assert found.rate == RATE
     assert {len(own["0"]) for own in found.waves.values()} == {RATE}
 
@@ -75,42 +76,42 @@ def run_with_sounds(name: str, steps: tuple[int, ...], count: int = 4) -> record
 
 def test_one_run_is_compared_with_its_own_beginning():
     run = run_with_sounds("voice", (100, 200, 300))
-    assert list(lesson.sounds(run.name, 9).waves) == ["step 100", "step 300"]
-    assert lesson.sounds("", 9).source == run.name, "the newest run with enough sounds is taken by itself"
+    assert list(listening_sounds.sounds(run.name, 9).waves) == ["step 100", "step 300"]
+    assert listening_sounds.sounds("", 9).source == run.name, "the newest run with enough sounds is taken by itself"
 
 
 def test_several_runs_are_compared_in_their_newest_sounds():
     one, other = (run_with_sounds(name, (100, 200)) for name in ("voice", "other"))
-    found = lesson.sounds(f"{one.name}, {other.name}", 9)
+    found = listening_sounds.sounds(f"{one.name}, {other.name}", 9)
     assert list(found.waves) == [one.name, other.name]
     assert found.items == [f"sample_{i}" for i in range(4)]
 
 
 def test_without_sounds_they_are_made(monkeypatch):
-    monkeypatch.setattr(lesson, "ITERATIONS", (1, 0))
+    monkeypatch.setattr(listening_sounds, "ITERATIONS", (1, 0))
     run_with_sounds("voice", (100, 200), count=1)  # too few to ask about
-    found = lesson.sounds("", 1)
+    found = listening_sounds.sounds("", 1)
     assert (found.source, len(found.waves)) == ("made here", 3)
-    assert found.fingerprint == lesson.made(1).fingerprint
+    assert found.fingerprint == listening_sounds.made(1).fingerprint
 
 
 @pytest.mark.parametrize("source", ["nowhere", "a, b"])
 def test_a_source_that_is_not_there_is_named(source):
     with pytest.raises(ValueError, match=f"got {source}; check the path"):
-        lesson.sounds(source, 1)
+        listening_sounds.sounds(source, 1)
 
 
 def test_folders_that_share_nothing_are_named(folder):
     for path in (folder / "plain").glob("?.wav"):
         path.unlink()
     with pytest.raises(ValueError, match="wanted two systems or more with sounds of the same names"):
-        lesson.sounds(str(folder), 1)
+        listening_sounds.sounds(str(folder), 1)
 
 
 def test_one_name_twice_is_refused(folder):
     (folder / "plain" / "0.WAV").write_bytes((folder / "plain" / "0.wav").read_bytes())
     with pytest.raises(ValueError, match=r"one sound 0 in .*plain, got two"):
-        lesson.sounds(str(folder), 1)
+        listening_sounds.sounds(str(folder), 1)
 
 
 @pytest.mark.parametrize("name", ["", "../me", "a b", "x" * 41, "<b>"])
@@ -160,6 +161,37 @@ def test_a_session_goes_on_and_keeps_what_came_of_it(folder):
     assert (again.folder / "views" / "answers.png").exists()
     lines = (again.folder / "listening" / "me.jsonl").read_text(encoding="utf8").splitlines()
     assert {json.loads(line)["kind"] for line in lines} == {"ab"}
+
+
+def test_answers_outlive_the_machine(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NBKIT_MIRROR", str(tmp_path / "drive"))
+    session = Listening(config(folder))
+    session.keep()
+    assert not (tmp_path / "drive").exists(), "there is nothing to copy yet"
+    session.test.widget()
+    for done in (1, 2):
+        session.test._heard = [True, True]
+        session.test.answer("A")
+        session.keep()
+        session.keep()
+        assert len([*(tmp_path / "drive" / "listening").rglob("me-*.jsonl")]) == done
+    (damaged,) = (path for path in (tmp_path / "drive").rglob("*.jsonl") if len(path.read_bytes().splitlines()) == 2)
+    monkeypatch.setenv("NBKIT_OUTPUTS", str(tmp_path / "another machine"))
+    assert Listening(config(folder)).test.number == 2
+    assert "brought the answers of me back" in capsys.readouterr().out
+    damaged.write_bytes(damaged.read_bytes()[:-40] + bytes(40))
+    monkeypatch.setenv("NBKIT_OUTPUTS", str(tmp_path / "a third one"))
+    assert Listening(config(folder)).test.number == 1, "a damaged copy is passed over"
+    assert Listening(config(folder, listener="you")).test.number == 0
+
+
+def test_a_drive_that_refuses_costs_nothing(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "drive").write_text("no folder")
+    monkeypatch.setenv("NBKIT_MIRROR", str(tmp_path / "drive"))
+    session = Listening(config(folder))
+    answer_all(session, "plain")
+    assert session.keep().exists()
+    assert "they lie on this machine alone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("kind", "labels"), [("abx", ["told from"]), ("mos", ["plain", "less"])])
