@@ -45,7 +45,7 @@ def normalised(text: str) -> str:
 
 
 def character_errors(said: str, heard: str) -> Errors:
-    """Character errors without spaces, which in Korean are a matter of taste. raises ValueError where nothing is said"""
+    """Character errors without spaces, which are a matter of taste in Korean. raises ValueError for no text"""
     return _errors(normalised(said).replace(" ", ""), normalised(heard).replace(" ", ""))
 
 
