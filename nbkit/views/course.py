@@ -153,7 +153,9 @@ def _draw(ax: Axes, name: str, traces: Mapping[str, Trace]) -> None:
         colour = SPLITS.get(split, SPLITS["train"])[1]
         marker = "o" if split != "train" and len(points) < 30 else ""
         ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, marker=marker, markersize=2.5)
-        ax.text(place, 1.04, short(traces[split].newest), color=colour, ha="right", fontsize=9, transform=ax.transAxes)
+        newest = short(traces[split].newest)
+        above = {"xycoords": "axes fraction", "xytext": (0, 6), "textcoords": "offset points"}
+        ax.annotate(newest, (place, 1.0), color=colour, ha="right", fontsize=9, **above)
     low, high = _reach(courses.values())
     margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
     ax.set_ylim(low - margin, high + margin)
@@ -173,7 +175,7 @@ def number(value: float) -> str:
 
 def short(value: float) -> str:
     """A value in at most seven characters, its sign apart: 0.4123, 1,234, 9.6e-4."""
-    if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e5:
+    if value and math.isfinite(value) and not 1e-2 <= abs(value) < 1e5:
         digits, exponent = f"{value:.1e}".split("e")
         return f"{digits}e{int(exponent)}"
     return f"{value:,.0f}" if abs(value) >= 1000 and math.isfinite(value) else f"{value:.4g}"
