@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from nbkit.base import workspace
 from nbkit.base.record import read_json
 from nbkit.data.tokenizer import TokenizerError
 from nbkit.evaluate.results import Results
@@ -92,6 +93,16 @@ def test_without_a_start_it_is_compared_with_random_weights(runs, tmp_path):
     path = export.save(tmp_path / "reader.safetensors")
     before, after = kobert_attention.open_subjects(config(model=str(path)))
     assert (before.name, after.says(TEXT) in ("bad", "good")) == (kobert_attention.RANDOM, True)
+
+
+def test_other_sources_open_too(runs, tmp_path, subjects):
+    after = subjects[1]
+    kobert.save_folder(tmp_path / "folder", after.model, after.tokenizer)
+    checkpoint = workspace.runs() / runs[1] / "checkpoints" / "step-000000004"
+    for source, labels in ((tmp_path / "folder", False), (checkpoint, True), (workspace.runs() / runs[1], True)):
+        found = kobert_attention.open_subjects(config(model=str(source), before="none"))[1]
+        assert (found.reader is not None) == labels, source
+        np.testing.assert_allclose(found.look(TEXT).weights, after.look(TEXT).weights, atol=1e-6)
 
 
 def test_what_does_not_belong_together_is_refused(runs, tmp_path, subjects):
