@@ -214,12 +214,15 @@ def griffin_lim(log_mel: np.ndarray, spec: MelSpec, iterations: int = 60) -> np.
 
 def _linear(mel: np.ndarray, spec: MelSpec, rounds: int = 60) -> np.ndarray:
     """Magnitudes [F, window / 2 + 1], none negative, that give `mel` [F, C]: multiplicative updates (Lee and Seung)."""
-    bank = _mel_bank(spec)
-    wanted, gram = mel @ bank, bank.T @ bank
+    from scipy.sparse import csr_array
+
+    # a bin lies under two filters at most: the products with the whole bank would be a hundred times the work
+    bank = csr_array(_mel_bank(spec).astype(np.float64))
+    wanted = bank.T @ mel.T
     magnitude = wanted.copy()
     for _ in range(rounds):
-        magnitude *= wanted / np.maximum(magnitude @ gram, 1e-12)
-    return magnitude
+        magnitude *= wanted / np.maximum(bank.T @ (bank @ magnitude), 1e-12)
+    return np.ascontiguousarray(magnitude.T)
 
 
 def _stft(padded: np.ndarray, spec: MelSpec) -> np.ndarray:

@@ -80,10 +80,13 @@ class Voice:
         )
         return SpokenMel(spoken.mel[0].float().cpu().numpy(), spoken.durations[0].cpu().numpy(), encoded.symbols)
 
-    def speak(self, text: str, **how: Any) -> Spoken:
-        """Text to sound, through Griffin-Lim; the arguments are those of synthesise."""
+    def speak(self, text: str, *, iterations: int = 60, **how: Any) -> Spoken:
+        """Text to sound, through Griffin-Lim; the other arguments are those of synthesise.
+
+        iterations  of the search for phases; fewer are faster and rougher
+        """
         mel = self.synthesise(text, **how)
-        return Spoken(audio.griffin_lim(mel.log_mel, self.spec), self.spec.rate, mel)
+        return Spoken(audio.griffin_lim(mel.log_mel, self.spec, iterations), self.spec.rate, mel)
 
     @torch.inference_mode()
     def looks(self, text: str) -> Looks:
