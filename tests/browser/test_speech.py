@@ -169,6 +169,28 @@ def test_nothing_is_cut_off(view, tmp_path, width: int, scheme: str):
     view.assert_clean()
 
 
+def test_hostile_text_stays_text(view, tmp_path):
+    hostile = ["<script>document.title='x'</script>", "</script><b>", "\"'", "\u202eabc", "😀", "가" * 300, "\ud800"]
+    made = speech.player([version(hostile[0], 3.0, symbols=hostile, truth=[(hostile[1], 0.0, 1.0)])], text=hostile[0])
+    open_page(view, made, tmp_path / "x.html")
+    assert view.page.locator(".token").all_text_contents() == [*hostile[:6], "\ufffd"]
+    assert view.page.title() == view.page.locator("h1").text_content() == hostile[0]
+    assert view.page.locator(".strip.truth span").all_text_contents() == [hostile[1]]
+    assert view.page.evaluate("document.documentElement.scrollWidth") <= 1280
+    view.screenshot("speech-hostile")
+    view.assert_clean()
+
+
+def test_everything_has_a_name_for_those_who_hear_it(two):
+    head = two.page.get_by_role("slider", name="position in seconds")
+    two.page.locator(".token").nth(4).click()
+    wait_until(lambda: not is_playing(two))
+    assert float(head.get_attribute("aria-valuenow")) == pytest.approx(2.5, abs=0.02)
+    for name in ("play", "zoom in", "zoom out", "loop", "1 recording", "ㅁ"):
+        assert two.page.get_by_role("button", name=name, exact=True).count() == 1
+    two.assert_clean()
+
+
 def test_the_frame_is_high_enough(view, tmp_path):
     made = speech.player([version("recording", 3.0), version("model", 4.0)], text="한 말")
     for width in (1280, 720):
@@ -220,7 +242,7 @@ def test_a_slider_shows_the_alignment_growing(view, run, tmp_path):
 
 @pytest.mark.slow
 def test_in_a_notebook(lab, view):
-    path = lab.folder / "speech.ipynb"
+    path = lab.folder / "speech-notebook.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell(SOURCE.strip())]), path)
     lab.run_notebook(view, path)
     frame = frame_of(view.page, "speech")

@@ -1,13 +1,5 @@
 "use strict";
 (async () => {
-  const make = (parent, tag, name, attributes = {}, text = "") => {
-    const node = document.createElement(tag);
-    node.className = name;
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    parent.append(node);
-    return node;
-  };
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const body = document.body;
   const content = JSON.parse(document.getElementById("content").textContent);
@@ -16,7 +8,6 @@
   const sound = makeSound(elements);
   const all = content.rows.flat();
   const longest = Math.max(...all.map((version) => version.seconds));
-  const any = (name) => all.some((version) => version[name] !== null && version[name].length !== 0);
 
   let row = content.rows.length - 1, column = 0; // step and version
   let at = 0; // seconds, while nothing plays
@@ -25,75 +16,9 @@
   let even = true; // matched in loudness
   const version = () => content.rows[row][column];
   const decibel = () => (even ? version().gain : 0);
-
-  // Controls
-  const bar = make(body, "div", "bar");
-  const button = make(bar, "button", "play", { type: "button", "aria-label": "play" }, "▶");
-  const time = make(bar, "span", "time");
-  const choices = content.rows[0].map(({ title }, index) => {
-    if (content.rows[0].length < 2) return null;
-    const node = make(bar, "button", "version", { type: "button", "aria-pressed": "false", title });
-    make(node, "kbd", "", {}, `${index + 1}`);
-    node.append(title);
-    node.addEventListener("click", () => show(row, index));
-    return node;
-  });
-  const level = make(bar, "label", "level");
-  const tick = make(level, "input", "", { type: "checkbox" });
-  const said = make(level, "span", "");
-  level.hidden = all.every((one) => !one.gain);
-  make(bar, "span", "gap");
-  const looper = make(bar, "button", "loop", { type: "button", "aria-pressed": "false" }, "loop");
-  const out = make(bar, "button", "out", { type: "button", "aria-label": "zoom out" }, "−");
-  const into = make(bar, "button", "in", { type: "button", "aria-label": "zoom in" }, "+");
-  let slider = null;
-  if (content.steps.length > 1) {
-    const line = make(body, "div", "steps");
-    slider = make(line, "input", "", { type: "range", min: 0, max: content.steps.length - 1, "aria-label": "training step" });
-    slider.value = row;
-    const name = make(line, "output", "");
-    slider.addEventListener("input", () => show(+slider.value, column));
-    slider.shown = () => {
-      slider.value = row;
-      name.textContent = content.steps[row];
-      slider.setAttribute("aria-valuetext", content.steps[row]);
-    };
-  }
-
-  // Panels, one below the other in a strip that scrolls when it is wider than the page
-  const panels = make(body, "div", any("pitch") ? "panels" : "panels bare");
-  const scroll = make(panels, "div", "scroll");
-  const track = make(scroll, "div", "track", {
-    tabindex: 0, role: "slider", "aria-label": "position in seconds", "aria-valuemin": 0, "aria-valuemax": longest.toFixed(2),
-  });
-  const panel = (name, height, title) => {
-    const node = make(track, "div", `panel ${name}`);
-    const canvas = make(node, "canvas", "");
-    canvas.style.height = `${height}px`;
-    return { node, canvas, height, title };
-  };
-  const strip = (name, title) => ({ node: make(track, "div", `strip ${name}`), title });
-  const most = Math.max(0, ...all.map((one) => one.tokens.length));
-  const drawn = {
-    wave: panel("wave", 72, "wave"),
-    mel: any("mel") ? panel("mel", 132, "Hz") : null,
-    words: any("words") ? strip("words", "words") : null,
-    tokens: any("tokens") ? strip("tokens", "tokens") : null,
-    truth: any("truth") ? strip("truth", "true") : null,
-    path: any("tokens") ? panel("path", clamp(9 * most, 120, 320), "path") : null,
-    seconds: panel("seconds", 18, "seconds"),
-  };
-  const head = make(track, "div", "head");
-  const marked = make(track, "div", "region");
-  const help = make(body, "p", "help");
-  for (const [keys, does] of [
-    ["space", "play"], ["← →", "move"], ...(choices[0] ? [[`1–${choices.length}`, "version"]] : []), ["+ −", "zoom"],
-    ["L", "or drag: loop"], ["Esc", "end it"],
-  ]) {
-    make(help, "kbd", "", {}, keys);
-    help.append(` ${does} · `);
-  }
-  help.append(drawn.tokens ? "click a token to hear it alone" : "click to move");
+  const {
+    button, time, choices, tick, said, looper, out, into, slider, panels, scroll, track, drawn, head, marked,
+  } = buildParts(body, content, longest);
 
   // Pictures come once, as bitmaps with a pixel a frame
   const colours = (await unpack(content.colours)).values;
@@ -172,7 +97,7 @@
     for (const item of Object.values(drawn)) {
       if (!item) continue;
       const top = item.node.offsetTop, height = item.node.offsetHeight;
-      if (item === drawn.mel) for (const [y, text, side] of paint.hertz(item.height, any("pitch"))) label(side, top + y, text);
+      if (item === drawn.mel) for (const [y, text, side] of paint.hertz(item.height, all.some(({ pitch }) => pitch))) label(side, top + y, text);
       else if (item !== drawn.path || !paint.rows(item, version(), (y, text) => label("left", top + y, text)))
         label("left", top + height / 2, item.title);
     }
@@ -182,9 +107,9 @@
     const seconds = now(), tokens = version().tokens;
     head.style.left = place(seconds);
     time.textContent = `${seconds.toFixed(2)} / ${version().seconds.toFixed(2)} s`;
-    track.setAttribute("aria-valuenow", seconds.toFixed(2));
+    head.setAttribute("aria-valuenow", seconds.toFixed(2));
     const held = tokens.findIndex(([, from, until]) => seconds >= from && seconds < until);
-    track.setAttribute("aria-valuetext", `${seconds.toFixed(2)} s${held < 0 ? "" : `, ${tokens[held][0]}`}`);
+    head.setAttribute("aria-valuetext", `${seconds.toFixed(2)} s${held < 0 ? "" : `, ${tokens[held][0]}`}`);
     for (const [strip, spans] of [[drawn.tokens, tokens], [drawn.words, version().words]])
       if (strip) [...strip.node.children].forEach((node, i) =>
         node.classList.toggle("on", seconds > 0 && seconds >= spans[i][1] && seconds < spans[i][2]));
@@ -265,11 +190,11 @@
     if (region && region[1] - region[0] < 0.02) region = null;
     const other = old.sound !== version().sound; // the same sound goes on
     if (ran && other) sound.stop();
-    choices.forEach((node, i) => node?.setAttribute("aria-pressed", String(i === column)));
+    choices.forEach((node, i) => node.setAttribute("aria-pressed", String(i === column)));
     tell();
     scroll.scrollLeft += ((at - was) / longest) * track.clientWidth;
     layout();
-    slider?.shown();
+    slider?.shown(row);
     if (ran && other) play(at);
     playing(sound.playing());
   };
@@ -324,6 +249,8 @@
   scroll.addEventListener("scroll", () => requestAnimationFrame(draw));
 
   button.addEventListener("click", toggle);
+  choices.forEach((node, index) => node.addEventListener("click", () => show(row, index)));
+  slider?.addEventListener("input", () => show(+slider.value, column));
   looper.addEventListener("click", toggleLoop);
   into.addEventListener("click", () => zoomTo(zoom * 2));
   out.addEventListener("click", () => zoomTo(zoom / 2));
@@ -342,7 +269,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (key === " " && (target instanceof HTMLButtonElement || target === tick)) return;
     if (key.startsWith("Arrow") && target === slider) return;
-    const version = choices[0] && /^[1-9]$/.test(key) && +key <= choices.length;
+    const version = /^[1-9]$/.test(key) && +key <= choices.length;
     const does = version ? () => show(row, key - 1) : keys[key];
     if (!does) return;
     event.preventDefault();
