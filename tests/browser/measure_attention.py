@@ -1,6 +1,19 @@
-"""Attention to look at, made from real Korean pieces, and what its page costs."""
+"""Attention to look at, made from real Korean pieces, and what its page costs.
+
+    python tests/browser/measure_attention.py                     # ours
+    python tests/browser/measure_attention.py bertviz FOLDER      # bertviz, with the scripts that it loads in FOLDER
+
+FOLDER holds require.min.js, d3.min.js and jquery.min.js, which bertviz's pages ask a CDN for.
+"""
 
 from __future__ import annotations
+
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -39,8 +52,8 @@ def example(
     return attention.Attention(weights, row, title=title, special=special, words=words, second=half)
 
 
-def clicks(page, count: int) -> list[float]:
-    """Milliseconds from a click on a head to the frame after the one that shows it, of `count` heads."""
+def clicks(page, count: int) -> list[tuple[float, float]]:
+    """Milliseconds that our script works after a click on a head, and until it is painted, of `count` heads."""
     return page.evaluate(
         """async (count) => {
           const cells = [...document.querySelectorAll(".head-cell")], found = [];
@@ -49,10 +62,83 @@ def clicks(page, count: int) -> list[float]:
             await painted();
             const start = performance.now();
             cells[(37 * n + 11) % cells.length].click();
+            const worked = performance.now() - start;
             await painted();
-            found.push(performance.now() - start);
+            found.push([worked, performance.now() - start]);
           }
           return found;
         }""",
         count,
     )
+
+
+# When the last change of the document was painted; a page is drawn when nothing has changed for a second after it.
+WATCH = """window.last = 0;
+new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => (window.last = performance.now()))))
+  .observe(document, { subtree: true, childList: true, attributes: true });"""
+
+
+def opening(browser, file: Path, scripts: Path | None) -> tuple[float, float]:
+    """Milliseconds until the first content is painted, and until all is."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.add_init_script(WATCH)
+    if scripts:
+        page.route(re.compile("^https?://"), lambda route: route.fulfill(path=scripts / Path(route.request.url).name))
+    page.goto(file.as_uri())
+    page.wait_for_function("window.last && performance.now() - window.last > 1000", timeout=180_000)
+    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    found = first, page.evaluate("window.last")
+    page.close()
+    return found
+
+
+def bertviz_pages(folder: Path) -> dict[str, Path]:
+    """The pages that bertviz makes of example(64), without what it loads."""
+    import torch
+    from bertviz import head_view, model_view  # pyright: ignore[reportMissingImports]
+
+    model = example(64)
+    layers = [torch.from_numpy(layer)[None] for layer in model.weights]
+    found = {}
+    for view in (head_view, model_view):
+        tokens, name = list(model.tokens), view.__name__
+        page = view(layers, tokens, html_action="return").data
+        found[name] = folder / f"{name}.html"
+        found[name].write_text(f"<!doctype html><meta charset=utf-8><body>{page}", encoding="utf8")
+        of_two = view(layers, tokens, sentence_b_start=model.second, html_action="return").data
+        print(f"{name} with its choice between two texts: {len(of_two.encode()):,} bytes")
+    return found
+
+
+def main() -> None:
+    from conftest import FLAGS
+    from playwright.sync_api import sync_playwright
+
+    folder = Path(tempfile.mkdtemp())
+    scripts = Path(sys.argv[2]) if sys.argv[1:2] == ["bertviz"] else None
+    if scripts:
+        pages = bertviz_pages(folder)
+    else:
+        pages = {f"12 x 12 x {n}": attention.page(example(n)).save(folder / f"{n}.html") for n in (64, 128)}
+        two = [example(64), example(64, seed=1)]
+        pages["two models, 12 x 12 x 64"] = attention.page(two).save(folder / "two.html")
+    with sync_playwright() as session:
+        path = shutil.which("chromium") or session.chromium.executable_path
+        browser = session.chromium.launch(executable_path=path, args=FLAGS)
+        for name, file in pages.items():
+            times = zip(*(opening(browser, file, scripts) for _ in range(10)), strict=True)
+            first, drawn = map(statistics.median, times)
+            print(f"{name}: {file.stat().st_size:,} bytes, first paint {first:.0f} ms, drawn {drawn:.0f} ms", end="")
+            if not scripts:
+                page = browser.new_page(viewport={"width": 1280, "height": 1000})
+                page.goto(file.as_uri())
+                page.wait_for_selector("[data-ready]", state="attached")
+                for what, times in zip(("our script", "painted"), zip(*clicks(page, 50), strict=True), strict=True):
+                    print(f", click: {what} {statistics.median(times):.1f}, at most {max(times):.1f} ms", end="")
+                page.close()
+            print(flush=True)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -206,6 +206,6 @@ def test_it_works_in_the_frame_of_a_notebook(view, tmp_path: Path):
 def test_a_large_page_is_small_and_answers_within_a_frame(view, tmp_path: Path):
     page = opened(view, tmp_path, example(128))
     assert (tmp_path / "attention.html").stat().st_size < 2_000_000
-    answers = sorted(clicks(page, 20))
-    assert answers[10] < 50, "three frames, since the machine of the tests has other work"
+    worked = sorted(work for work, _ in clicks(page, 20))
+    assert worked[10] < 16, "of a frame; the machine of the tests may have other work, so not each of them"
     view.assert_clean()
