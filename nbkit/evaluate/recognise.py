@@ -93,7 +93,7 @@ class Sphinx:
         try:
             from pocketsphinx import Decoder
         except ImportError:
-            raise ImportError("this wants pocketsphinx, which is not installed: pip install pocketsphinx") from None
+            raise ImportError("this wants pocketsphinx, which is not installed: pip install 'nbkit[english]'") from None
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder) / "sentences.arpa"
             model.write_text(bigrams([normalised(one).split() for one in sentences]), encoding="utf8")
