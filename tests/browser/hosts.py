@@ -33,19 +33,40 @@ LAB_RUN_ALL = """async () => {
   await commands.execute("notebook:run-all-cells");
   return shell.currentWidget.content.model.toJSON();
 }"""
+LAB_RUN_LAST = """async () => {
+  const {commands, shell} = window.jupyterapp;
+  const {content} = shell.currentWidget;
+  content.deselectAll();
+  content.activeCellIndex = content.widgets.length - 1;
+  await commands.execute("notebook:run-cell");
+  return content.activeCell.model.toJSON();
+}"""
 CLASSIC_OPENED = """(path) => {
   const {notebook} = window.Jupyter ?? {};
   return notebook?.notebook_path === path && notebook.get_cells().length && notebook.kernel?.is_connected();
 }"""
 CLASSIC_CONNECTED = "() => new Promise((answered) => window.Jupyter.notebook.kernel.kernel_info(answered))"
-CLASSIC_RUN_ALL = """async () => {
-  const {notebook} = window.Jupyter;
+# A cell is done when its reply has come; its output may be a little behind, but not behind the next answer.
+CLASSIC_DONE = """const done = async (cells) => {
+  const passed = (milliseconds) => new Promise((then) => setTimeout(then, milliseconds));
+  while (cells.some((cell) => cell.element.hasClass("running"))) await passed(50);
+  await new Promise((answered) => window.Jupyter.notebook.kernel.kernel_info(answered));
+  await passed(200);
+};"""
+CLASSIC_RUN_ALL = f"""async () => {{
+  {CLASSIC_DONE}
+  const {{notebook}} = window.Jupyter;
   notebook.execute_all_cells();
-  const code = () => notebook.get_cells().filter((cell) => cell.cell_type === "code");
-  while (code().some((cell) => cell.element.hasClass("running")))
-    await new Promise((passed) => setTimeout(passed, 100));
+  await done(notebook.get_cells().filter((cell) => cell.cell_type === "code"));
   return notebook.toJSON();
-}"""
+}}"""
+CLASSIC_RUN_LAST = f"""async () => {{
+  {CLASSIC_DONE}
+  const cell = window.Jupyter.notebook.get_cells().at(-1);
+  cell.execute();
+  await done([cell]);
+  return cell.toJSON();
+}}"""
 
 
 @dataclass
@@ -103,6 +124,7 @@ class Host:
     opened: ClassVar[str]  # script: is the notebook of this path there
     connected: ClassVar[str]  # script that ends when the kernel answers
     run_all: ClassVar[str]  # script: runs all cells, gives the notebook with its outputs
+    run_last: ClassVar[str]  # the same of the last cell
     cells: ClassVar[str]
     outputs: ClassVar[str]
     scrolled: ClassVar[str]  # what holds all cells and scrolls
@@ -119,6 +141,10 @@ class Host:
         view.page.goto(self.url + self.address.format(place))
         view.page.wait_for_function(self.opened, arg=place, timeout=60_000)
         view.page.evaluate(self.connected)
+
+    def run_last_cell(self, view: View) -> str:
+        """What the last cell prints now."""
+        return "".join(view.page.evaluate(self.run_last)["outputs"][0]["text"]).strip()
 
     def run_notebook(self, view: View, path: Path) -> dict[str, Any]:
         """Open, run all cells, look at each of them, take a picture of the whole; returns the notebook with outputs."""
@@ -143,7 +169,7 @@ class Lab(Host):
     """JupyterLab, with ipywidgets 8."""
 
     name, address = "lab", "/doc/tree/{}?reset"
-    opened, connected, run_all = LAB_OPENED, LAB_CONNECTED, LAB_RUN_ALL
+    opened, connected, run_all, run_last = LAB_OPENED, LAB_CONNECTED, LAB_RUN_ALL, LAB_RUN_LAST
     cells, outputs = ".jp-Notebook .jp-Cell", ".jp-OutputArea-output"
     scrolled, handle = ".jp-Notebook .jp-WindowedPanel-inner, .jp-Notebook", ".noUi-handle"
 
@@ -152,7 +178,7 @@ class Classic(Host):
     """The classic Notebook, with ipywidgets 7."""
 
     name, address = "classic", "/notebooks/{}"
-    opened, connected, run_all = CLASSIC_OPENED, CLASSIC_CONNECTED, CLASSIC_RUN_ALL
+    opened, connected, run_all, run_last = CLASSIC_OPENED, CLASSIC_CONNECTED, CLASSIC_RUN_ALL, CLASSIC_RUN_LAST
     cells, outputs = "#notebook-container .cell", ".output_subarea"
     scrolled, handle = "#site", ".ui-slider-handle"
 

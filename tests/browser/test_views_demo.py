@@ -80,3 +80,39 @@ def test_an_answer_lands_on_the_disk(demo):
     row = json.loads(line)
     assert (row["question"], row["item"], row["answer"], row["played"]) == (0, "하나", "B", [1, 1])
     demo.view.assert_clean()
+
+
+def test_a_slider_of_the_panel_changes_the_config(demo):
+    page, host = demo.page, demo.host
+    assert host.run_last_cell(demo.view) == "steps in use: 5"
+    handle = page.locator(".widget-box", has=page.get_by_text("Steps to count.")).locator(host.handle).first
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("Not in use here yet: steps.").wait_for()
+    assert host.run_last_cell(demo.view) == "steps in use: 5"
+    page.get_by_role("button", name="Use here").click()
+    page.get_by_text("The next cells use what is set here.").wait_for()
+    assert host.run_last_cell(demo.view) == "steps in use: 6"
+    demo.view.assert_clean()
+
+
+def test_a_background_run_ends(demo):
+    page = demo.page
+    page.get_by_role("button", name="Run in the background").click()
+    page.locator(".widget-html", has_text="counting-").get_by_text("done after").wait_for(timeout=60_000)
+    (executed,) = (demo.host.folder.parent / "outputs" / "runs").glob("counting-*/run.ipynb")
+    assert "말 5" in executed.read_text(encoding="utf-8")
+    assert page.get_by_role("link", name="run.ipynb").is_visible()
+    demo.view.assert_clean()
+
+
+def test_a_knob_speaks(demo):
+    page = demo.page
+    note = page.get_by_text("of sound made in")
+    assert note.inner_text().startswith("full sound")
+    before = note.inner_text()
+    knobs = page.locator(".widget-box", has=page.get_by_text("Play at each change"))
+    knobs.locator(demo.host.handle).last.focus()
+    page.keyboard.press("ArrowLeft")
+    wait_until(lambda: note.inner_text() != before and note.inner_text().startswith("full sound"))
+    demo.view.assert_clean()

@@ -59,15 +59,44 @@ short = wave[: rate // 2]
 questions = [listening.Question((short, short / 2), {"item": name}) for name in ("하나", "둘", "셋")]
 listening.Test("ab", questions, rate, Path("answers") / "minji.jsonl")
 """
+PANEL = """
+from demo_settings import Settings
+from nbkit.views.panel import Panel
+panel = Panel(Settings(), "counting.ipynb")
+panel
+"""
+KNOBS = """
+from nbkit.views.knobs import Knobs
+Knobs(lambda draft, values: (wave[: 5000 * values["steps"]], rate), Settings(), ["steps"])
+"""
+USED = "print('steps in use:', panel.config.steps)"
+SETTINGS = """
+from dataclasses import dataclass
+from nbkit.base.params import Params, param
+
+@dataclass(frozen=True)
+class Settings(Params):
+    PRESETS = {"smoke": {"steps": 2}}
+    steps: int = param(5, "Steps to count.", unit="steps", low=1, high=20)
+    word: str = param("말", "A word to print.")
+"""
+COUNTING = "for step in range(steps): print(word, step)"
 KINDS = ["players", "speech", "attention"]  # of the pages that the cells show
-CELLS = [SOUND, PLAYERS, STATIC, SPEECH, ATTENTION, TRAINING, INTERACT, LISTENING]
+CELLS = [SOUND, PLAYERS, STATIC, SPEECH, ATTENTION, TRAINING, INTERACT, LISTENING, PANEL, KNOBS, USED]
 
 
 def write(path: Path) -> Path:
-    """The notebook, without outputs; `nbkit run` takes it too."""
+    """The notebook, without outputs; `nbkit run` takes it too. Beside it, a notebook that it runs in the background."""
     path.parent.mkdir(exist_ok=True)
-    cells = [new_code_cell(StartHere().cell(), metadata={"tags": ["parameters"]})]
-    cells += [new_code_cell(source.strip()) for source in CELLS]
-    metadata = {"language_info": {"name": "python"}, "nbkit": {"parameters": "nbkit.run.start:StartHere"}}
-    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+    (path.parent / "demo_settings.py").write_text(SETTINGS, encoding="utf-8")
+    parameters = "steps = 5\nword = ''"
+    _write(path.with_name("counting.ipynb"), [parameters, COUNTING], "demo_settings:Settings")
+    _write(path, [StartHere().cell(), *CELLS], "nbkit.run.start:StartHere")
     return path
+
+
+def _write(path: Path, sources: list[str], parameters: str) -> None:
+    cells = [new_code_cell(source.strip()) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    metadata = {"language_info": {"name": "python"}, "nbkit": {"parameters": parameters}}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
