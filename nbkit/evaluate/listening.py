@@ -48,8 +48,8 @@ def plan(
     """The questions of a listener in their order: a function of the arguments and of nothing else.
 
     Each pair of systems is asked once an item (each system, where sounds are rated). Of a pair each is A as often as B,
-    but for one. The repeated questions come last, with A and B exchanged, and are taken from the first half, so there are
-    as many at most.
+    but for one. The repeated questions come last, with A and B exchanged, and are taken from the first half, which is
+    as many as there can be.
     raises  ValueError for less than two systems (one for ratings), or no item
     """
     least = 1 if kind == "mos" else 2
