@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 # where such a variable is set, a skip of a test with that marker is a failure
-_MUST_RUN = {"gpu": "NBKIT_REQUIRE_GPU", "browser": "CI"}
+_MUST_RUN = {"gpu": "NBKIT_REQUIRE_GPU", "browser": "CI", "compiler": "CI"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,8 @@ What is wrong raises KernelFault, with the threads, the line and the seed:
 - divergence: lanes that a shuffle names do not come to it, threads meet at different barriers, or end before one. CUDA
   forgives threads that have ended; this does not
 - deadlock: nobody can go on, and who waits where; also for a value that is polled and never comes
-- out of bounds, read only: arrays and shared memory are known by the byte
+- out of bounds, read only, misaligned: arrays and shared memory are known by the byte
+- undefined: a shift by more than there are bits, which is one thing on a CPU and another on a GPU
 - uninitialised: shared memory is read that nobody has written
 - race: two threads use a word of shared memory, one of them writes, and neither a barrier nor __syncwarp lies between.
   Volatile and atomic accesses are left out; what they hand over from thread to thread should be handed over by barrier
@@ -32,6 +33,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +42,15 @@ from nbkit.base import workspace
 
 _HERE = Path(__file__).parent
 _WATCH = [
-    "-fsanitize=thread", "--param", "tsan-distinguish-volatile=1", "--param", "tsan-instrument-func-entry-exit=0",
-]  # fmt: skip
+    "-fsanitize=thread",
+    "-fsanitize=alignment,bounds,shift-exponent",
+    "--param=tsan-distinguish-volatile=1",
+    "--param=tsan-instrument-func-entry-exit=0",
+]
 _FLAGS = ["-std=c++17", "-O2", "-g1", "-w", "-fPIC", "-ffp-contract=off", "-fno-exceptions", f"-I{_HERE}"]
+
+
+_one_at_a_time = threading.Lock()
 
 
 class KernelFault(RuntimeError):
@@ -111,11 +119,9 @@ class Kernel:
         report = ctypes.create_string_buffer(2048)
         launch.arrays, launch.array = len(arrays), (_Array * max(1, len(arrays)))(*arrays)
         launch.report, launch.report_bytes = ctypes.cast(report, ctypes.c_char_p), len(report)
-        if launch.grid[0] * launch.grid[1] * launch.grid[2] == 0 or threads == 0:
-            raise ValueError(
-                f"{self.name} wants at least one block and one thread, got {tuple(grid)} and {tuple(block)}"
-            )
-        if self._library.nb_launch(ctypes.byref(launch), self._enter, addresses):
+        with _one_at_a_time:
+            failed = self._library.nb_launch(ctypes.byref(launch), self._enter, addresses)
+        if failed:
             place = f" in {self._line(launch.place)}" if launch.place else ""
             raise KernelFault(f"{report.value.decode(errors='replace')}{place} ({self.name}, seed {seed})")
 
@@ -207,7 +213,7 @@ def _built(code: str, target: str, options: list[str], *others: Path) -> Path:
 def _run(command: list[str], folder: str) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line or "undefined" in line]
+        lines = [line for line in done.stderr.splitlines() if re.search("error|undefined", line, re.IGNORECASE)]
         raise ValueError("the kernel wants to be CUDA C++ that g++ takes, got:\n" + "\n".join(lines[:10]))
 
 

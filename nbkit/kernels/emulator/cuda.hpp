@@ -114,21 +114,20 @@ inline unsigned __activemask() { return 1u << nb::nb_lane(); }  // others need n
 // atomics: nothing runs between the check and the change
 namespace nb {
 template <class T, class Change>
-__attribute__((noinline, no_sanitize("thread"))) T change(T* address, Change become) {
-    nb_atomic(address, sizeof(T));
+__attribute__((noinline, no_sanitize("thread"))) T change(T* address, int line, Change become) {
+    nb_atomic(address, sizeof(T), line);
     T old = *address, now = become(old);
     if (memcmp(&old, &now, sizeof(T)) != 0) nb_changed();
     *address = now;
     return old;
 }
 }  // namespace nb
-#define NB_ATOMIC(name, ...)                                                                               \
-    template <class T>                                                                                     \
-    inline T name(T* address, std::common_type_t<T> value) {                                               \
-        return nb::change(address, [=](T old) __attribute__((no_sanitize("thread"))) -> T { return __VA_ARGS__; }); \
-    }                                                                                                      \
-    template <class T>                                                                                     \
-    inline T name##_block(T* address, std::common_type_t<T> value) { return name(address, value); }
+#define NB_ATOMIC(name, become)                                                                          \
+    template <class T>                                                                                   \
+    inline T name(T* address, std::common_type_t<T> value, int line = __builtin_LINE()) {                \
+        auto change = [=](T old) __attribute__((no_sanitize("thread"))) -> T { return become; };         \
+        return nb::change(address, line, change);                                                        \
+    }
 NB_ATOMIC(atomicAdd, old + value)
 NB_ATOMIC(atomicSub, old - value)
 NB_ATOMIC(atomicExch, value)
@@ -141,10 +140,10 @@ NB_ATOMIC(atomicInc, old >= value ? 0 : old + 1)
 NB_ATOMIC(atomicDec, old == 0 || old > value ? value : old - 1)
 #undef NB_ATOMIC
 template <class T>
-inline T atomicCAS(T* address, std::common_type_t<T> expected, std::common_type_t<T> value) {
-    return nb::change(address, [=](T old) __attribute__((no_sanitize("thread"))) -> T {
-        return old == expected ? value : old;
-    });
+inline T atomicCAS(
+    T* address, std::common_type_t<T> expected, std::common_type_t<T> value, int line = __builtin_LINE()) {
+    auto become = [=](T old) __attribute__((no_sanitize("thread"))) -> T { return old == expected ? value : old; };
+    return nb::change(address, line, become);
 }
 
 // numbers

@@ -59,6 +59,7 @@ struct Fiber {
     uint64_t result = 0;
     const char* waits = "";  // in what, for reports
     int line = 0;
+    void* place = nullptr;   // the instruction, where there is no line
     bool done = false;
 #if defined(__x86_64__) && !defined(NB_UCONTEXT)
     void* context = nullptr;
@@ -235,7 +236,8 @@ void start(dim3 index, size_t& stacks) {
     block->index = index;
     block->fibers.resize(threads);
     block->warps.resize((threads + 31) / 32);
-    block->shared.add(launch.shared_bytes);
+    if (!block->shared.add(launch.shared_bytes))
+        return tell("limits: wanted at most 227 KB of shared memory in a block; use less");
     for (unsigned t = 0; t < threads; ++t) {
         Fiber& fiber = block->fibers[t];
         Warp& warp = block->warps[t / 32];
@@ -256,11 +258,13 @@ void start(dim3 index, size_t& stacks) {
 
 void tell_deadlock(const char* kind, const char* hint) {
     std::map<std::string, std::pair<int, const Fiber*>> places;  // each place where threads wait
+    void* polled = nullptr;
     for (auto& block : machine->blocks)
         for (auto& fiber : block->fibers)
             if (!fiber.done) {
                 auto& place = places[line_of(fiber.waits, fiber.line)];
                 if (!place.first++) place.second = &fiber;
+                if (!fiber.line) polled = fiber.place;
             }
     std::string text = std::string(kind) + ": nobody can go on" + hint;
     for (auto& [name, place] : places) {
@@ -268,7 +272,7 @@ void tell_deadlock(const char* kind, const char* hint) {
         text += "; " + std::to_string(place.first) + (place.first == 1 ? " thread waits in " : " threads wait in ") +
                 (place.second->line ? name : std::string(place.second->waits)) + ", first " + who(*place.second);
     }
-    tell(text);
+    tell(polled ? text + "; polled" : text, polled);
 }
 
 void run_until_all_end() {
@@ -312,7 +316,7 @@ void run_blocks() {
     size_t stacks = 0;
     for (unsigned i = 0; i < blocks && !machine->failed; ++i) {
         start(dim3(order[i] % width, order[i] / width % height, order[i] / (width * height)), stacks);
-        if (launch.cooperative && i + 1 < blocks) continue;
+        if (launch.cooperative && i + 1 < blocks && !machine->failed) continue;
         run_until_all_end();
         machine->blocks.clear();
         machine->runnable.clear();
@@ -335,16 +339,17 @@ int find_image(dl_phdr_info* info, size_t, void*) {
 }
 
 // memory
-[[noreturn]] void out_of_bounds(uintptr_t address, unsigned bytes, bool write, void* place) {
+[[noreturn]] void out_of_bounds(uintptr_t address, unsigned bytes, bool write, void* place, int line) {
     std::string text = "out of bounds: " + who(*current) + (write ? " writes " : " reads ") + std::to_string(bytes) + " bytes ";
+    std::string in_line = line ? ", in line " + std::to_string(line) : "";
     for (auto& range : machine->ranges) {
         int64_t offset = address - range.start;
         if (offset <= -int64_t(GAP) || offset >= int64_t(range.bytes + GAP)) continue;
         int64_t item = range.array->item_bytes, element = (offset - (offset < 0 ? item - 1 : 0)) / item;
         fail(text + "at element " + std::to_string(element) + " of argument " + std::to_string(range.array->argument) +
-             ", which has " + std::to_string(range.bytes / item), place);
+             ", which has " + std::to_string(range.bytes / item) + in_line, place);
     }
-    fail(text + "that belong to no argument", place);
+    fail(text + "that belong to no argument" + in_line, place);
 }
 
 void shared_access(Block& block, uintptr_t address, unsigned bytes, bool write, void* place) {
@@ -356,12 +361,11 @@ void shared_access(Block& block, uintptr_t address, unsigned bytes, bool write, 
         fail("out of bounds: " + did + what + " that were not declared", place);
     if (verdict.kind == SharedMemory::unwritten)
         fail("uninitialised: " + did + what + " that nobody has written", place);
-    fail("race: " + did + what + (verdict.write ? " that thread " : " that thread ") +
-         at(block.fibers[verdict.other].thread) + (verdict.write ? " writes" : " reads") +
-         ", without a barrier between", place);
+    fail("race: " + did + what + " that thread " + at(block.fibers[verdict.other].thread) +
+         (verdict.write ? " has written" : " has read") + ", without a barrier between", place);
 }
 
-inline void access(void* pointer, unsigned bytes, bool write, void* place) {
+inline void access(void* pointer, unsigned bytes, bool write, void* place, int line = 0) {
     if (!current) return;  // what runs when the library is loaded
     uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
     Machine& m = *machine;
@@ -379,14 +383,15 @@ inline void access(void* pointer, unsigned bytes, bool write, void* place) {
         return;
     }
     if (address >= m.image && address + bytes <= m.image_end) return;
-    out_of_bounds(address, bytes, write, place);
+    out_of_bounds(address, bytes, write, place, line);
 }
 
-void poll(const char* name) {
+void poll(const char* name, int line, void* place) {
     machine->polls++;
     machine->paused = true;
     current->waits = name;
-    current->line = 0;
+    current->line = line;
+    current->place = place;
     suspend();
 }
 
@@ -489,17 +494,18 @@ uint64_t nb_warp(uint32_t mask, Meeting kind, uint64_t value, int source, const 
     return current->result;
 }
 
-void nb_atomic(void* address, int bytes) {
-    poll("an atomic");
-    Block& block = *current->warp->block;
+void nb_atomic(void* address, int bytes, int line) {
+    poll("an atomic", line, nullptr);
+    SharedMemory& shared = current->warp->block->shared;
     uintptr_t place = reinterpret_cast<uintptr_t>(address);
-    if (!block.shared.holds(place)) return access(address, bytes, true, __builtin_return_address(0));
-    if (!block.shared.initialised(place, bytes))
-        fail("uninitialised: " + who(*current) + " changes shared memory that nobody has written", __builtin_return_address(0));
+    if (!shared.holds(place)) access(address, bytes, true, nullptr, line);
+    else if (!shared.initialised(place, bytes))
+        fail("uninitialised: " + who(*current) + " changes shared memory that nobody has written, in line " +
+             std::to_string(line));
 }
 
 void nb_changed() { machine->polls = 0; }
-void nb_pause() { poll("__nanosleep"); }
+void nb_pause() { poll("__nanosleep", 0, __builtin_return_address(0)); }
 
 void* nb_shared(const void* declaration, size_t bytes) {
     Block& block = *current->warp->block;
@@ -570,7 +576,7 @@ int nb_launch(Launch* launch, void (*enter)(void**), void** arguments) {
 static void watch_flag(void* pointer, int bytes, bool write, void* place) {
     if (!current) return;
     uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
-    if (!write) poll("a volatile read");
+    if (!write) poll("a volatile read", 0, place);
     SharedMemory& shared = current->warp->block->shared;
     if (!shared.holds(address)) access(pointer, bytes, write, place);
     else if (write) shared.initialise(address, bytes);
@@ -588,6 +594,20 @@ void __tsan_write_range(void* p, size_t bytes) { access(p, bytes, true, __builti
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
+
+// and, of -fsanitize=alignment,bounds,shift-exponent, where it is about to do what C++ leaves open
+void __ubsan_handle_type_mismatch_v1(void*, void* pointer) {
+    char address[32];
+    snprintf(address, sizeof address, "%p", pointer);
+    fail("misaligned: " + who(*current) + " uses the address " + address, __builtin_return_address(0));
+}
+void __ubsan_handle_out_of_bounds(void*, void* index) {
+    fail("out of bounds: " + who(*current) + " uses the index " + std::to_string(intptr_t(index)) + " of an array that ends before",
+         __builtin_return_address(0));
+}
+void __ubsan_handle_shift_out_of_bounds(void*, void*, void* bits) {
+    fail("undefined: " + who(*current) + " shifts by " + std::to_string(intptr_t(bits)), __builtin_return_address(0));
+}
 
 }  // extern "C"
 }  // namespace nb

@@ -43,7 +43,7 @@ int nb_barrier(int predicate, const char* name, int line);
 void nb_grid_barrier(int line);
 // the lanes of `mask` meet; exchange gives the value of lane `source`, ballot the lanes whose value is not 0
 uint64_t nb_warp(uint32_t mask, Meeting kind, uint64_t value, int source, const char* name, int line);
-void nb_atomic(void* address, int bytes);             // checked, and others may run before it
+void nb_atomic(void* address, int bytes, int line);   // checked, and others may run before it
 void nb_changed();                                    // something that others may wait for has changed
 void nb_pause();                                      // others may run
 void* nb_shared(const void* declaration, size_t bytes);  // of this block; the same for each of its threads
