@@ -94,7 +94,8 @@ class Page:
         picture = base64.b64encode(self.poster).decode()
         return (
             f'<div style="position:relative;height:{self.height}px;overflow:hidden">'
-            f'<img alt="{html.escape(self.title)}" style="max-width:100%;max-height:100%" src="data:image/png;base64,{picture}">'
+            f'<img alt="{html.escape(self.title)}" style="max-width:100%;max-height:100%" '
+            f'src="data:image/png;base64,{picture}">'
             f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" '
             'style="position:absolute;inset:0;width:100%;height:100%;border:0" '
             f'srcdoc="{html.escape(self.document)}"></iframe></div>'
