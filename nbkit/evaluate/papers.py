@@ -1,0 +1,259 @@
+"""Paper notes: read, chosen, searched, checked. What a note has to hold is here, once.
+
+notes = papers.read()                                    # of paper_notes/, the oldest paper first
+papers.choose(notes, state="implemented", line="vocoder")
+papers.search(notes, ["dilated", "convolution"])
+papers.faults(notes)                                     # what is wrong with any of them, in words
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from nbkit.base import workspace
+
+FIELDS = (
+    "title", "authors", "year", "venue", "arxiv", "code", "code_licence", "data", "line", "follows", "state", "status",
+    "notebook",
+)  # fmt: skip
+EMPTY = ("follows", "notebook")  # lists that may be empty
+LINES = ("data", "tokenizer", "language model", "acoustic model", "alignment", "flow", "vocoder", "compression")
+STATES = {
+    "read": "read and noted, nothing built",
+    "implemented": "built here, after its equations or against its code",
+    "reproduced": "built here, and a claim of its evidence came out again",
+}
+QUESTIONS = (
+    "What problem?",
+    "What was missing?",
+    "What is the idea?",
+    "What is the evidence?",
+    "What is open, and what would we try?",
+)
+CLAIMS = "| claim | where from | here |"
+# what a row of the claims says where nobody has looked
+UNSEEN = re.compile(r"not measured|listeners")
+CITATION = re.compile(r"paper_notes/([\w.-]+\.md)(?:#([\w-]+))?")
+_FENCED = re.compile(r"^(?: {4}|\t)")  # a line of an equation, in which a # begins no heading
+
+
+class NoteError(ValueError):
+    """A note that cannot be read at all."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it, up to the next one."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+    @property
+    def anchor(self) -> str:
+        """What GitHub makes of the heading."""
+        return re.sub(r"[^\w\- ]", "", self.heading.lower()).replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the table below "What is the evidence?"."""
+
+    claim: str
+    source: str
+    here: str
+
+    @property
+    def second_hand(self) -> bool:
+        """Whether it stands here from memory."""
+        return "second-hand" in self.source
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether anything here speaks to it."""
+        return bool(self.here) and not UNSEEN.search(self.here)
+
+
+@dataclass(frozen=True)
+class Note:
+    """One paper. `about` is its front matter as it stands there, with FIELDS if it is in order."""
+
+    path: Path
+    about: dict[str, Any]
+    sections: tuple[Section, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its file, by which other notes follow it."""
+        return self.path.stem
+
+    @property
+    def year(self) -> int:
+        """Of its venue; 0 where the front matter does not tell."""
+        year = self.about.get("year")
+        return year if isinstance(year, int) else 0
+
+    @property
+    def short(self) -> str:
+        """The first heading: what people call it."""
+        return self.sections[0].heading if self.sections else self.name
+
+    @property
+    def text(self) -> str:
+        """All of it but the front matter."""
+        return "\n".join(line for section in self.sections for line in (section.heading, *section.lines))
+
+    def claims(self) -> list[Claim]:
+        """The rows of its table of claims; none where it has no such table."""
+        evidence = next((section for section in self.sections if section.heading == QUESTIONS[3]), None)
+        if evidence is None or CLAIMS not in evidence.lines:
+            return []
+        rows = evidence.lines[evidence.lines.index(CLAIMS) + 2 :]
+        end = next((i for i, line in enumerate(rows) if not line.startswith("|")), len(rows))
+        cells = [re.split(r"(?<!\\)\|", row.strip().strip("|"), maxsplit=2) for row in rows[:end]]
+        return [Claim(*(cell.strip() for cell in [*row, "", ""][:3])) for row in cells]
+
+
+class Found(NamedTuple):
+    """A section that holds all words, and the first of its lines with one of them."""
+
+    note: Note
+    section: Section
+    line: str
+
+
+def folder() -> Path:
+    """Where the notes lie."""
+    return workspace.root() / "paper_notes"
+
+
+def read(place: Path | None = None) -> list[Note]:
+    """All notes of a folder, the oldest paper first. Raises NoteError, naming the file that has no front matter."""
+    notes = [parse(path.read_text(encoding="utf-8"), path) for path in sorted((place or folder()).glob("*.md"))]
+    return sorted(notes, key=lambda note: (note.year, note.name))
+
+
+def parse(text: str, path: Path) -> Note:
+    """A note from its text. Raises NoteError where the front matter is not YAML between two lines of ---."""
+    found = re.match(r"---\n(.*?)\n---\n(.*)", text, re.DOTALL)
+    if not found:
+        raise NoteError(
+            f"{path.name} wants front matter between two lines of ---, got none; begin as another note does"
+        )
+    try:
+        about = yaml.safe_load(found[1])
+    except yaml.YAMLError as error:
+        raise NoteError(f"{path.name} wants YAML as its front matter, got {error}") from None
+    if not isinstance(about, dict):
+        raise NoteError(f"{path.name} wants `field: value` lines in its front matter, got {type(about).__name__}")
+    return Note(path, about, tuple(_sections(found[2])))
+
+
+def _sections(body: str) -> Iterable[Section]:
+    heading, lines = "", []
+    for line in body.splitlines():
+        title = re.match(r"#+ (.*)$", line)
+        if not title or _FENCED.match(line):
+            lines.append(line)
+            continue
+        if heading:
+            yield Section(heading, tuple(lines))
+        heading, lines = title[1].strip(), []
+    if heading:
+        yield Section(heading, tuple(lines))
+
+
+def choose(notes: Sequence[Note], *, state: str = "", line: str = "") -> list[Note]:
+    """Those of one state and one line; "" takes all. Raises ValueError for a state or line that there is not."""
+    for name, wanted, known in (("state", state, tuple(STATES)), ("line", line, LINES)):
+        if wanted and wanted not in known:
+            raise ValueError(f"papers want a {name} of {', '.join(known)}, got {wanted!r}")
+    return [
+        note
+        for note in notes
+        if state in ("", note.about.get("state")) and line in ("", note.about.get("line"))
+    ]  # fmt: skip
+
+
+def search(notes: Iterable[Note], words: Sequence[str]) -> list[Found]:
+    """Sections that hold all words, however written, and those of a note whose title or authors hold them.
+
+    Raises ValueError without a word.
+    """
+    wanted = [word.casefold() for word in words if word.strip()]
+    if not wanted:
+        raise ValueError("search wants a word at least, got none")
+    found = []
+    for note in notes:
+        named = f"{note.about.get('title', '')} {note.about.get('authors', '')}".casefold()
+        if note.sections and all(word in named for word in wanted):
+            found.append(Found(note, note.sections[0], str(note.about.get("title", ""))))
+        for section in note.sections:
+            lines = (section.heading, *section.lines)
+            if all(word in "\n".join(lines).casefold() for word in wanted):
+                best = max(lines, key=lambda line: sum(word in line.casefold() for word in wanted))
+                found.append(Found(note, section, best.strip()))
+    return found
+
+
+def faults(notes: Sequence[Note]) -> list[str]:
+    """What is wrong with notes, with what they name, and with what cites them, one line each."""
+    root = workspace.root()
+    names = {note.name: note for note in notes}
+    found = [f"{note.path.name}: {wrong}" for note in notes for wrong in note_faults(note, root, names)]
+    return found + [wrong for _, wrong in citations(root, names) if wrong]
+
+
+def note_faults(note: Note, root: Path, names: dict[str, Note]) -> list[str]:
+    """What is wrong with one note."""
+    about, text = note.about, note.text
+    found = [f"front matter lacks {field}" for field in FIELDS if not about.get(field) and field not in EMPTY]
+    found += [f"front matter has {field}, which no note has" for field in about if field not in FIELDS]
+    found += [f"{field} wants a list, got {about.get(field)!r}" for field in ("authors", *EMPTY)
+              if not isinstance(about.get(field), list)]  # fmt: skip
+    if not re.fullmatch(r"\d{4}\.\d{4,5}", str(about.get("arxiv"))) or not isinstance(about.get("arxiv"), str):
+        found.append(
+            f"arxiv wants a number as 2005.11129, in quotes or YAML reads a number, got {about.get('arxiv')!r}"
+        )
+    for field, known in (("line", LINES), ("state", tuple(STATES))):
+        if about.get(field) not in known:
+            found.append(f"{field} wants one of {', '.join(known)}, got {about.get(field)!r}")
+    found += [
+        f"follows {other!r}, of which there is no note" for other in about.get("follows") or () if other not in names
+    ]
+    found += [f"follows {other}, which is younger" for other in about.get("follows") or ()
+              if other in names and names[other].year > note.year]  # fmt: skip
+    found += [f"names the notebook {name!r}, which is not there" for name in about.get("notebook") or ()
+              if not (root / "notebooks" / f"{name}.ipynb").is_file()]  # fmt: skip
+    asked = tuple(section.heading for section in note.sections if section.heading.endswith("?"))
+    if asked != QUESTIONS:
+        found.append(f"wants the five questions in their order, got {', '.join(asked) or 'none'}")
+    if len(note.claims()) < 2 or any(not (claim.claim and claim.source) for claim in note.claims()):
+        found.append(f"wants a table of two claims or more with their sources below {QUESTIONS[3]!r}: {CLAIMS}")
+    files = set(re.findall(r"\b(?:nbkit|tests)/[\w/]+\.(?:py|cu|js)\b", text))
+    if about.get("state") in ("implemented", "reproduced") and not (files and about.get("notebook")):
+        found.append(f"is {about['state']}, so it wants the files where, and a notebook that shows it")
+    found += [f"names {name}, which is not there" for name in sorted(files) if not (root / name).is_file()]
+    anchors = {section.anchor for section in note.sections}
+    found += [f"links to #{anchor}, which it has not" for anchor in re.findall(r"\]\(#([\w-]+)\)", text)
+              if anchor not in anchors]  # fmt: skip
+    return found
+
+
+def citations(root: Path, names: dict[str, Note]) -> list[tuple[str, str]]:
+    """All places that cite a note, as file: note#anchor, and what is wrong with each, "" for nothing."""
+    places = [*(root / "nbkit").rglob("*.py"), *(root / "notebooks").glob("*.ipynb"), *root.glob("*.md")]
+    found = []
+    for path in sorted(places):
+        for file, anchor in CITATION.findall(path.read_text(encoding="utf-8")):
+            note = names.get(file.removesuffix(".md"))
+            anchors = {section.anchor for section in note.sections} if note else set()
+            told = f"{path.relative_to(root).as_posix()}: {file}{'#' if anchor else ''}{anchor}"
+            wrong = note is None or (anchor and anchor not in anchors)
+            found.append((told, f"{told} is cited and not there" if wrong else ""))
+    return found
