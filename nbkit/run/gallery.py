@@ -124,6 +124,7 @@ def _folders(executed: Path) -> dict[str, str]:
         workspace.cache(): "~/.cache/nbkit",
         workspace.root(): "~/nbkit",
         Path.home(): "~",
+        **({data: "~/data"} if (data := workspace.real_data()) else {}),
     }
     return {str(path): shown for path, shown in named.items() if len(path.parts) > 1}
 
