@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbkit.base import colab, record
 from nbkit.base.params import Field, Params, ParamsError, Value
 from nbkit.views import background, summary
-from nbkit.views.page import render
+from nbkit.views.page import output
 from nbkit.views.panel_jobs import Jobs
 
 if TYPE_CHECKING:
@@ -139,10 +139,10 @@ class Panel:
         try:
             self.run()
         except (record.RunBusyError, OSError) as error:
-            self._note.value = render("panel_row.html", help="", unit="", marks=[], error=str(error))
+            self._note.value = output("panel_row.html", help="", unit="", marks=[], error=str(error))
 
     def _show_command(self) -> None:
-        self._line.value = render("panel_command.html", command=self.command())
+        self._line.value = output("panel_command.html", command=self.command())
 
     def _check(self) -> None:
         """Look at all fields: what is wrong under each, what differs beside it, whether the buttons may be pressed."""
@@ -157,7 +157,7 @@ class Panel:
         else:
             differs = [n for n, value in self.draft().as_dict().items() if value != getattr(self.config, n)]
             told = f"Not in use here yet: {', '.join(differs)}." if differs else "The next cells use what is set here."
-        self._note.value = render("panel_row.html", help=told, unit="", marks=[], error="")
+        self._note.value = output("panel_row.html", help=told, unit="", marks=[], error="")
 
 
 class _Input:
@@ -175,18 +175,19 @@ class _Input:
                 description=field.name, style=style, layout=wide,
             )  # fmt: skip
         elif field.type is bool:
-            self.entry = widgets.Checkbox(description=field.name, style=style, layout=wide, indent=False)
+            beside = widgets.Layout(width="154px", margin="2px 2px 2px 138px", flex="0 0 auto")
+            self.entry = widgets.Checkbox(description=field.name, layout=beside, indent=False)
         else:
             self.entry = widgets.Text(description=field.name, style=style, layout=wide)
         self.entry.observe(self._on_entry, "value")
         self.slider: Any = slider(field)
-        parts: list[Widget] = [self.entry]
+        self._words = widgets.HTML(layout=widgets.Layout(flex="1 1 240px", min_width="0"))
+        parts: list[Widget] = [self.entry, self._words]
         if self.slider is not None:
             self.slider.observe(self._on_slider, "value")
             parts.append(self.slider)
-        self._words = widgets.HTML(layout=widgets.Layout(flex="1 1 240px", min_width="0"))
         self._said = None
-        self.row = _wrapped([*parts, self._words], margin="2px 0", align_items="center")
+        self.row = _wrapped(parts, margin="2px 0", align_items="center")
 
     def value(self) -> Value:
         """What stands in the field; raises ParamsError."""
@@ -214,7 +215,7 @@ class _Input:
         said = (tuple(marks), error)
         if said != self._said:  # only what changes goes to the page
             self._said = said
-            self._words.value = render(
+            self._words.value = output(
                 "panel_row.html", help=self.field.help, unit=self.field.unit, marks=marks, error=error
             )
         return not error

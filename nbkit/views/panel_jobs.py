@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.views import background
-from nbkit.views.page import render
+from nbkit.views.page import output
 
 _EVERY = 1.0  # seconds between two looks while something runs
 _ENDED = 3  # runs that are listed after their end
@@ -94,7 +94,7 @@ class _Row:
         short = job.about.get("changed", {})
         changed = [short["preset"]] if short.get("preset") else []
         changed += [f"{name} {value}" for name, value in short.get("changed", {}).items()]
-        text = render(
+        text = output(
             "panel_job.html",
             name=job.name,
             changed=", ".join(changed),

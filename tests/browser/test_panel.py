@@ -75,7 +75,7 @@ def test_set_use_run_cancel_and_report(lab, view):
     page.get_by_role("button", name="smoke preset").click()
     page.get_by_role("button", name="As command").click()
     page.get_by_text("nbkit run 22_glow_train --preset smoke").wait_for()
-    page.get_by_role("button", name="copy").click()
+    page.get_by_role("button", name="copy", exact=True).click()
     page.get_by_role("button", name="copied").wait_for()
 
     beside.click()
@@ -106,13 +106,13 @@ def test_knobs_speak_while_they_are_held(name, request, view):
         cell = KNOBS
     host.run_notebook(view, notebook(host, "knobs", cell))
     page = view.page
-    page.get_by_text("full sound").wait_for()
+    page.get_by_text("full sound ·").wait_for()
     before = page.locator("audio").get_attribute("src")
     handle = page.locator(host.handle).nth(1)
     for _ in range(10):
         handle.press("ArrowRight")
     page.wait_for_function("before => document.querySelector('audio').src !== before", arg=before)
-    page.get_by_text("full sound").wait_for()
+    page.get_by_text("full sound ·").wait_for()
     view.screenshot(f"knobs-{name}")
     page.get_by_label("Play at each change").check()
     handle.press("ArrowRight")
