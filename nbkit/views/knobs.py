@@ -92,7 +92,12 @@ class Knobs:
             knob = panel.slider(field)
             knob.value, knob.readout, knob.continuous_update = self.values[field.name], True, True
             knob.description, knob.style.description_width, knob.layout = field.name, "110px", layout
-        knob.observe(lambda change: self.turn(field.name, change["new"]), "value")
+
+        def changed(change: Any) -> None:
+            if options or panel.moved(knob, self.values[field.name], change["new"]):
+                self.turn(field.name, change["new"])
+
+        knob.observe(changed, "value")
         told = widgets.HTML(f'<span style="font-size:12.5px;opacity:.8">{html.escape(field.help)}</span>')
         return widgets.Box([knob, told], layout=widgets.Layout(display="flex", flex_flow="row wrap"))
 

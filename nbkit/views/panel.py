@@ -233,11 +233,24 @@ class _Input:
                 self._moving = False
         self._changed()
 
+    def _last_good(self) -> float:
+        try:
+            return float(self.value())
+        except ParamsError:
+            return math.inf  # any move of the slider mends it
+
     def _on_slider(self, change: Any) -> None:
-        if not self._moving:
+        if not self._moving and moved(self.slider, self._last_good(), change["new"]):
             self._moving = True
             self.entry.value = str(change["new"] if self.field.type is int else float(f"{change['new']:.3g}"))
             self._moving = False
+
+
+def moved(slider: Any, before: float, new: float) -> bool:
+    """Whether a person moved a slider: a page rounds to the slider's steps by itself as soon as it shows it."""
+    if hasattr(slider, "base"):
+        return before <= 0 or abs(math.log10(new / before)) > slider.step / 2 + 1e-9
+    return abs(new - before) > slider.step / 2 + 1e-9
 
 
 def slider(field: Field) -> Any:

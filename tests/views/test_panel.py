@@ -78,6 +78,14 @@ def test_a_slider_moves_the_field():
     assert type(panel.draft().workers) is int
 
 
+def test_a_page_that_rounds_a_slider_to_its_steps_changes_nothing():
+    panel = Panel(Toy(warmth=0.667), "01_drive_resume")
+    panel.widget()
+    panel._inputs["learning_rate"].slider.value = 10**-2.5
+    panel._inputs["warmth"].slider.value = 0.67
+    assert panel.draft() == Toy(warmth=0.667)
+
+
 def test_a_rate_of_zero_or_beyond_the_slider_is_kept_as_typed():
     panel = Panel(Toy(), "01_drive_resume")
     panel.widget()
