@@ -249,7 +249,7 @@ class _Input:
 def moved(slider: Any, before: float, new: float) -> bool:
     """Whether a person moved a slider: a page rounds to the slider's steps by itself as soon as it shows it."""
     if hasattr(slider, "base"):
-        return before <= 0 or abs(math.log10(new / before)) > slider.step / 2 + 1e-9
+        return before <= 0 or math.isinf(before) or abs(math.log10(new / before)) > slider.step / 2 + 1e-9
     return abs(new - before) > slider.step / 2 + 1e-9
 
 

@@ -72,6 +72,7 @@ def test_what_is_typed_is_used_only_when_asked_for():
 def test_a_slider_moves_the_field():
     panel = Panel(Toy(), "01_drive_resume")
     panel.widget()
+    panel._inputs["learning_rate"].entry.value = "lots"
     panel._inputs["learning_rate"].slider.value = 0.01
     panel._inputs["workers"].slider.value = 3
     assert panel.draft() == Toy(learning_rate=0.01, workers=3)
