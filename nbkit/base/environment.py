@@ -37,11 +37,11 @@ def installed(distribution: str) -> str | None:
 
 
 def code_fingerprint() -> dict[str, str]:
-    """Every module of the package, as `nbkit/base/params.py`, with the first 16 hex digits of its sha256."""
+    """Every module and kernel of the package, as `nbkit/base/params.py`, with the first 16 hex digits of its sha256."""
     package = Path(__file__).resolve().parents[1]
     return {
         path.relative_to(package.parent).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        for path in sorted(package.rglob("*.py"))
+        for path in sorted([*package.rglob("*.py"), *package.rglob("*.cu")])
     }
 
 

@@ -54,5 +54,6 @@ def test_the_fingerprint_tells_which_module_changed(tmp_path, monkeypatch):
 def test_the_fingerprint_covers_the_package():
     found = environment.code_fingerprint()
     package = Path(nbkit.__file__).parent
-    assert len(found) == sum(1 for _ in package.rglob("*.py"))
+    assert len(found) == sum(path.suffix in (".py", ".cu") for path in package.rglob("*"))
+    assert "nbkit/kernels/mas/mas.cu" in found
     assert all(len(digest) == 16 for digest in found.values())

@@ -1,14 +1,16 @@
 // Monotonic alignment search: a block an item, 64 tokens a warp, two tokens a lane. As reference.py, to the last bit.
 //
-// Forward, a tile is 32 frames. A lane keeps Q of its two tokens in registers and asks its left neighbour by one shuffle
-// a frame. Warp w searches a tile after warp w - 1 has, and finds in shared memory what Q was at that warp's last token,
-// so there is one barrier a tile. Scores are fetched DEPTH frames ahead. A decision is one bit, a tile one word a token.
+// Forward, a tile is 32 frames. A lane keeps Q of its two tokens in registers and asks its left neighbour by one
+// shuffle a frame. Warp w searches a tile after warp w - 1 has, and finds in shared memory what Q was at that warp's
+// last token, so there is one barrier a tile. Scores are fetched DEPTH frames ahead. A decision is one bit, a tile one
+// word a token.
+//
 // Backward, one warp walks from word to word: the highest bit at or before a frame is where the token begins, as many
 // frames as that are skipped at a time. The words of the next tile are fetched meanwhile.
 //
-// scores [items, height, width] with one frame a row; token_lengths, frame_lengths [items]; words is workspace, one word
-// for each item, tile and thread, twice. Lengths that leave no path (0, beyond the scores, more tokens than frames) are
-// cut to some that do, and the item is not valid. Nothing behind the lengths is read.
+// scores [items, height, width] with one frame a row; token_lengths, frame_lengths [items]; words is workspace, two for
+// each item, tile and thread. Lengths that leave no path (0, beyond the scores, more tokens than frames) are cut to some
+// that do, and the item is not valid. Nothing behind the lengths is looked at.
 
 typedef long long Integer;
 
