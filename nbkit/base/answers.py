@@ -42,7 +42,7 @@ def standing(path: Path) -> dict[int, dict[str, Any]]:
         try:
             row = json.loads(line) if line.strip() else None
             question = None if row is None else int(row["question"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             if line.startswith(b'{"') and not line.endswith(b"}"):
                 continue  # cut where a process died
             raise ValueError(

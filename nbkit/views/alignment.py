@@ -144,7 +144,8 @@ def _edge(on_scores: bool) -> list[AbstractPathEffect]:
 def _label_tokens(ax: Axes, symbols: Sequence[str], groups: list[tuple[str, int, int]], points: float) -> None:
     """Symbols beside their rows, which are `points` high, and the words that they spell to the left of them."""
     shown = [(index, style.label(symbol)) for index, symbol in enumerate(symbols) if symbol != BLANK and points > 5]
-    ax.set_yticks([index for index, _ in shown], [text for _, text in shown], fontsize=10, va="center_baseline")
+    texts = [text for _, text in shown]
+    ax.set_yticks([index for index, _ in shown], texts, fontsize=10, va="center_baseline", parse_math=False)
     ax.tick_params(axis="y", length=0, pad=3)
     if points < 13:  # neighbours in two columns, so that the letters can be larger than the rows are high
         for tick in ax.yaxis.get_major_ticks()[::2]:
@@ -154,9 +155,10 @@ def _label_tokens(ax: Axes, symbols: Sequence[str], groups: list[tuple[str, int,
     inch = 1 / style.inches(ax)[0]
     bar = -inch * (0.45 if points < 13 else 0.3)
     place = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+    beside = {"ha": "right", "va": "center", "fontsize": 10, "parse_math": False}
     for text, first, stop in groups:
         ax.plot([bar, bar], [first - 0.35, stop - 0.65], color=style.MUTED, linewidth=0.9, **place)
-        ax.text(bar - 0.08 * inch, (first + stop - 1) / 2, text, ha="right", va="center", fontsize=10, **place)
+        ax.text(bar - 0.08 * inch, (first + stop - 1) / 2, text, **beside, **place)
 
 
 def _draw_mel(

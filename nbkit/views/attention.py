@@ -115,12 +115,17 @@ def _same_tokens(models: Sequence[Attention]) -> Attention:
             f"{shape} = {size / 1e6:.0f} million; show fewer layers (weights[-4:]) or a shorter text"
         )
     for other in models[1:]:
-        if other.weights.shape != first.weights.shape or list(other.tokens) != list(first.tokens):
+        same = _texts(other) == _texts(first)
+        if other.weights.shape != first.weights.shape or not same:
             raise ValueError(
                 f"two models on one page want the same layers, heads and tokens, got {first.weights.shape} and "
                 f"{other.weights.shape}; read one text with one tokenizer, or make two pages"
             )
     return first
+
+
+def _texts(model: Attention) -> tuple[list[str], list[str]]:
+    return list(model.tokens), list(model.tokens if model.others is None else model.others)
 
 
 def _place(number: int, count: int, name: str) -> int:
@@ -237,7 +242,7 @@ def _groups(words: Sequence[int]) -> list[int]:
 
 
 def _word_pieces(model: Attention) -> list[list[str]]:
-    groups = _groups(model.words or ())
+    groups = _groups(() if model.words is None else model.words)
     found: list[list[str]] = [[] for _ in range(max(groups) + 1)]
     for token, group in zip(model.tokens, groups, strict=True):
         found[group].append(token)

@@ -46,15 +46,16 @@ def plot(
     ax.axis("off")
     for x, head in [(-3.5, "text"), (0.1, "the model's pieces"), (count + 0.15, "was there")]:
         ax.text(x, -0.4, head, fontsize=9, color=style.INK, va="center", alpha=0.7)
+    plain = {"va": "center", "color": style.INK, "parse_math": False}
     for y, (text, row, sure, true) in enumerate(zip(texts, guesses, shares, truth)):
-        ax.text(-3.5, y + 0.5, style.drawable(_around(text)), fontsize=9, va="center", color=style.INK)
-        ax.text(count + 0.15, y + 0.5, style.drawable(_shown(true)), fontsize=9, va="center", color=style.INK)
+        ax.text(-3.5, y + 0.5, style.drawable(_around(text)), fontsize=9, **plain)
+        ax.text(count + 0.15, y + 0.5, style.drawable(_shown(true)), fontsize=9, **plain)
         for x, (piece, share) in enumerate(zip(row, sure)):
             frame = {"edgecolor": style.SERIES[1], "linewidth": 1.6} if piece == true else {"edgecolor": "none"}
             colour = (*_rgb(style.SERIES[0]), 0.08 + 0.6 * share)
             ax.add_patch(_rectangle(x + 0.03, y + 0.08, facecolor=colour, **frame))
             told = f"{style.drawable(_shown(str(piece)))} {100 * share:.0f}%"
-            ax.text(x + 0.5, y + 0.5, told, fontsize=8.5, ha="center", va="center", color=style.INK)
+            ax.text(x + 0.5, y + 0.5, told, fontsize=8.5, ha="center", **plain)
     return ax
 
 

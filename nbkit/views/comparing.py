@@ -42,9 +42,9 @@ def parallel(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, ax: Axe
         ax.axvline(place, color=style.MUTED, linewidth=0.8, zorder=0)
         for height, text in scaled[name].ticks:
             ax.annotate(style.drawable(text), (place, height), xytext=(4, 0), textcoords="offset points", fontsize=8,
-                        va="center", color=style.INK, bbox={"facecolor": style.PAPER, "edgecolor": "none",
-                        "alpha": 0.7, "pad": 0.6})  # fmt: skip
-    ax.set_xticks(range(len(names)), [style.drawable(readable(name)) for name in names])
+                        parse_math=False, va="center", color=style.INK,
+                        bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.6})  # fmt: skip
+    ax.set_xticks(range(len(names)), [style.drawable(readable(name)) for name in names], parse_math=False)
     ax.set_yticks([])
     ax.set(xlim=(-0.15, len(names) - 1 + 0.35), ylim=(-0.06, 1.06))
     ax.spines[["left", "bottom"]].set_visible(False)
@@ -131,5 +131,5 @@ def side_by_side(pictures: Mapping[str, str | Path], *, across: int = 3) -> Axes
         ax.set_axis_off()
     for ax, title, image in zip(places.flat, pictures, images):
         ax.imshow(image, interpolation="antialiased")
-        ax.set_title(style.drawable(title), fontsize=9)
+        ax.set_title(style.drawable(title), fontsize=9, parse_math=False)
     return places[0, 0]

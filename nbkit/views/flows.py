@@ -84,7 +84,7 @@ def against_bell(noises: Mapping[str, Sequence[float] | np.ndarray]) -> list[Axe
         bins = np.linspace(-_WIDEST, _WIDEST, int(np.clip(noise.size / 20, 15, 60)) + 1).tolist()
         ax.hist(np.clip(noise, -_WIDEST, _WIDEST), bins, density=True, color=style.SERIES[0], alpha=0.75)
         ax.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=style.PATH, linewidth=1.6)
-        ax.set_title(style.label(title))
+        ax.set_title(style.label(title), parse_math=False)
         ax.set_xlabel(f"mean {noise.mean():.2f}, deviation {noise.std():.2f}")
         ax.set_yticks([])
     return panels

@@ -51,7 +51,7 @@ def answers_in(lines: str, key: str, allowed: Sequence[str | int], count: int) -
             number, own = int(row["question"]), row["test"] == key and row["answer"] in allowed
             seconds, played = float(row["seconds"]), [int(times) for times in row["played"]]
             found[number] = {"answer": row["answer"], "seconds": seconds, "played": played, "time": str(row["time"])}
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             number, own = -1, False
         if not (own and 0 <= number < count):
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import os
+import re
 import zlib
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,7 +40,12 @@ def _templates() -> Environment:
 
 def render(template: str, **values: object) -> str:
     """A template of templates/, filled. Strings are escaped; `| tojson` puts data into a script safely."""
-    return _templates().get_template(template).render(**values)
+    return plain(_templates().get_template(template).render(**values))
+
+
+def plain(text: str) -> str:
+    """Text that UTF-8 can hold: half a surrogate pair, as of a file name that is none, becomes �."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def output(template: str, **values: object) -> str:
@@ -91,12 +97,12 @@ class Page:
     def _repr_html_(self) -> str:
         # The frame lies over the picture, so a viewer that strips frames leaves the picture. The outer div keeps
         # IPython from advising IFrame. Scripts may run, but in an origin of their own.
-        picture = base64.b64encode(self.poster).decode()
+        picture, title = base64.b64encode(self.poster).decode(), html.escape(plain(self.title))
         return (
             f'<div style="position:relative;height:{self.height}px;overflow:hidden">'
-            f'<img alt="{html.escape(self.title)}" style="max-width:100%;max-height:100%" '
+            f'<img alt="{title}" style="max-width:100%;max-height:100%" '
             f'src="data:image/png;base64,{picture}">'
-            f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" '
+            f'<iframe title="{title}" sandbox="allow-scripts" '
             'style="position:absolute;inset:0;width:100%;height:100%;border:0" '
             f'srcdoc="{html.escape(self.document)}"></iframe></div>'
         )

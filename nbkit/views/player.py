@@ -118,5 +118,5 @@ def _poster(items: Sequence[Sound]) -> bytes:
         signal.waveform(wave, item.rate, ax=ax)
         ax.set_ylim(-reach, reach)
         ax.set(ylabel="", xlabel="seconds" if item is items[-1] else "")
-        ax.set_title(style.label(item.title), fontsize=10)
+        ax.set_title(style.drawable(item.title), fontsize=10, parse_math=False)
     return style.png(places[0, 0], dpi=80)

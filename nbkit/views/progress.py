@@ -127,7 +127,7 @@ class Display:
             self._draw(self._clock())
         elif self._kind != NOTEBOOK or self._noted <= _MOST_NOTES:  # what is printed stays in the notebook
             clear = "\r\x1b[K" if self._kind == TERMINAL else ""
-            print(f"{clear}{_sendable(text)}", file=self._stream, flush=True)
+            print(f"{clear}{page.plain(text)}", file=self._stream, flush=True)
 
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """A short table that stays; in a terminal it is printed once."""
@@ -137,7 +137,8 @@ class Display:
         else:
             widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
             for row in [head, *rows]:
-                print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip(), file=self._stream)
+                line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                print(page.plain(line), file=self._stream)
 
     def end(self, state: str) -> None:
         """Say how the run ended: finished, paused, interrupted or failed. close() shows it."""
@@ -192,16 +193,16 @@ class Display:
 
     def _draw_in_notebook(self, now: float) -> int:
         """Returns how many bytes of numbers were sent."""
-        bundle = {"text/plain": _sendable(self._line(now))}
+        bundle = {"text/plain": self._line(now)}
         if not self._headless:
-            bundle["text/html"] = _sendable(self._html(now))
+            bundle["text/html"] = self._html(now)
         elif self._closed and (png := self.picture()):
             bundle["image/png"] = base64.b64encode(png).decode()
         self._send("numbers", bundle)
         if self._sample is not None and now >= self._next_sample:
             shown, self._sample = self._sample, None
-            html = _sendable(page.output("sample.html", **shown))
-            told = _sendable(f"sample of step {shown['step']:,}: {shown['caption']}")
+            html = page.output("sample.html", **shown)
+            told = page.plain(f"sample of step {shown['step']:,}: {shown['caption']}")
             self._send("sample", {"text/plain": told, "text/html": html})
             self._next_sample = now + len(html) / _BYTES_PER_SECOND
         return sum(map(len, bundle.values()))
@@ -257,7 +258,7 @@ class Display:
                 parts.append(f"{'' if split == 'train' else split + ' '}{page.readable(name)} {number(trace.newest)}")
         if self._closed:
             parts += [f"{name} {value}" for name, value in self.facts.items()]
-        return " · ".join([*parts, self.aside] if self.aside else parts)
+        return page.plain(" · ".join([*parts, self.aside] if self.aside else parts))
 
     def _shown(self) -> dict[str, dict[str, Trace]]:
         """The names that have a curve: how often a step was skipped is a fact."""
@@ -287,8 +288,3 @@ class Display:
             aside=self.aside,
             table=self._table,
         )
-
-
-def _sendable(text: str) -> str:
-    """The text in UTF-8's reach: a file name that is none has halves of characters, which no stream takes."""
-    return text.encode("utf8", "replace").decode()

@@ -130,8 +130,8 @@ def _line(ax: Axes, path: np.ndarray, width: float, alpha: float) -> None:
 
 
 def _label(ax: Axes, symbols: Sequence[str], title: str, size: float) -> None:
-    ax.set_yticks(range(len(symbols)), [style.label(symbol) for symbol in symbols], fontsize=size)
+    ax.set_yticks(range(len(symbols)), [style.label(symbol) for symbol in symbols], fontsize=size, parse_math=False)
     ax.set_ylim(len(symbols) - 0.5, -0.5)
     ax.tick_params(length=0)
     if title:
-        ax.set_title(title)
+        ax.set_title(title, parse_math=False)

@@ -16,7 +16,7 @@ import numpy as np
 from nbkit.base.record import Record
 from nbkit.views import alignment, loudness, speech_face, style
 from nbkit.views import player as sounds
-from nbkit.views.page import Page, pack, render
+from nbkit.views.page import Page, pack, plain, render
 
 MOST = 4  # versions, keys 1 to 4
 RATES = (8000, 192_000)  # Hz that every browser plays
@@ -59,7 +59,7 @@ class Version:
         if self.durations is None:
             return []
         edges = np.concatenate([[0.0], np.cumsum(self.durations)]) * self.frame
-        labels = ["" if symbol == alignment.BLANK else style.label(_plain(symbol)) for symbol in self.symbols]
+        labels = ["" if symbol == alignment.BLANK else style.label(plain(str(symbol))) for symbol in self.symbols]
         return [(text, float(a), float(b)) for text, a, b in zip(labels, edges, edges[1:], strict=False)]
 
     @property
@@ -68,7 +68,7 @@ class Version:
         if self.durations is None:
             return []
         found = alignment.spans(self.durations, self.symbols, seconds_per_frame=self.frame)
-        return [(_plain(text), a, b) for text, a, b in found] if " " in self.symbols else []
+        return [(plain(text), a, b) for text, a, b in found] if " " in self.symbols else []
 
 
 def player(versions: Sequence[Version], *, text: str = "") -> Page:
@@ -138,10 +138,10 @@ def _page(rows: list[list[Version]], steps: list[str], text: str) -> Page:
         raise ValueError(f"a speech player wants 1 to {MOST} versions, got {len(rows[0])}; choose among them")
     for version in (version for row in rows for version in row):
         _check(version)
-    text = _plain(text)
+    text = plain(text)
     content = _content(rows, steps)
     shown = [text, *(part for row in content["rows"] for one in row for part in _texts(one))]
-    title = text or ", ".join(_plain(version.title) for version in rows[0])
+    title = text or ", ".join(plain(version.title) for version in rows[0])
     document = render(
         "speech.html",
         title=title,
@@ -171,7 +171,7 @@ def _content(rows: list[list[Version]], steps: list[str]) -> dict:
     def describe(version: Version) -> dict:
         sound = waves[id(version.wave)][0]
         return {
-            "title": _plain(version.title),
+            "title": plain(version.title),
             "sound": sound,
             "gain": gains[sound],
             "seconds": len(version.wave) / version.rate,
@@ -181,7 +181,7 @@ def _content(rows: list[list[Version]], steps: list[str]) -> dict:
             "pitch": pack(np.asarray(version.pitch, np.float32)) if version.pitch is not None else None,
             "tokens": version.tokens,
             "words": version.words,
-            "truth": [(style.label(_plain(span[0])), *map(float, span[1:])) for span in version.truth],
+            "truth": [(style.label(plain(str(span[0]))), *map(float, span[1:])) for span in version.truth],
         }
 
     return {
@@ -217,7 +217,7 @@ def _colours() -> np.ndarray:
 
 def _check(version: Version) -> None:
     """ValueError for what cannot be drawn; player.pcm looks at the wave."""
-    name = _plain(version.title)[:40] or "a version"
+    name = plain(version.title)[:40] or "a version"
     samples = sounds.pcm(version.wave)[0].size
     if not RATES[0] <= version.rate <= RATES[1]:
         raise ValueError(f"{name}: wanted a rate of {RATES[0]:,} to {RATES[1]:,} Hz, got {version.rate}; resample it")
@@ -232,13 +232,13 @@ def _check(version: Version) -> None:
     if pitch is not None and (pitch.ndim != 1 or not pitch.size or np.isinf(pitch).any() or (pitch <= 0).any()):
         raise ValueError(f"{name}: wanted pitch [frames] in Hz above 0 or NaN, got shape {pitch.shape}; see data.pitch")
     tokens = (len(version.symbols),)
-    if (durations is None) != (not version.symbols) or (durations is not None and durations.shape != tokens):
+    if (durations is None) != (tokens == (0,)) or (durations is not None and durations.shape != tokens):
         got = None if durations is None else durations.shape
         raise ValueError(f"{name}: wanted a duration for each of {tokens[0]} symbols, got {got}; cut the padding off")
     if durations is not None and (not np.isfinite(durations).all() or (durations < 0).any()):
         raise ValueError(f"{name}: wanted durations of 0 frames or more, got {durations.min()}; look where they arise")
     frames = 0 if durations is None else int(durations.sum())
-    if version.scores is not None and np.shape(version.scores) != (*tokens, frames):
+    if version.scores is not None and (np.shape(version.scores) != (*tokens, frames) or not frames):
         got = np.shape(version.scores)
         raise ValueError(f"{name}: wanted scores of shape {(*tokens, frames)}, got {got}; cut the padding off")
     for span in version.truth:
@@ -248,18 +248,13 @@ def _check(version: Version) -> None:
             )
 
 
-def _plain(text: str) -> str:
-    """Text that UTF-8 can hold: half a surrogate pair becomes the sign for what cannot be shown."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", str(text))
-
-
 def _height(rows: list[list[Version]], text: str) -> int:
     """CSS pixels; a frame cannot ask its page for more."""
     versions = [version for row in rows for version in row]
     panels = [48 + 24 * (-(-len(text) // 90)), 36, 76, 18, 32]  # controls, a second line of them, wave, seconds, help
     panels.append(136 if any(version.log_mel is not None for version in versions) else 0)
     panels.append(22 if any(version.words for version in versions) else 0)
-    panels.append(26 if any(version.symbols for version in versions) else 0)
+    panels.append(26 if any(len(version.symbols) for version in versions) else 0)
     panels.append(22 if any(version.truth for version in versions) else 0)
     if any(version.durations is not None for version in versions):  # as speech.js makes it
         panels.append(int(np.clip(9 * max(len(version.symbols) for version in versions), 120, 320)) + 4)

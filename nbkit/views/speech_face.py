@@ -60,7 +60,8 @@ def draw(version: Version, text: str = "") -> bytes:
     signal.waveform(wave / 32768 if wave.dtype == np.int16 else wave, version.rate, ax=ax)
     ax.set(ylabel="", yticks=[])
     heading = text or version.title
-    ax.set_title(style.drawable(heading if len(heading) < 90 else heading[:89] + "…"), fontsize=12)
+    heading = style.drawable(heading if len(heading) < 90 else heading[:89] + "…")
+    ax.set_title(heading.replace("␣", " "), fontsize=12, parse_math=False)
     if version.log_mel is not None:
         _mel(rest.pop(0), version)
     if version.durations is not None:
@@ -97,7 +98,7 @@ def _tokens(ax: Axes, version: Version) -> None:
         ax.axvline(start, color=style.MUTED, linewidth=0.5)
         text = style.drawable(text)
         if (end - start) * room > 0.13 * len(text):
-            ax.text((start + end) / 2, 0.5, text, ha="center", va="center", fontsize=9)
+            ax.text((start + end) / 2, 0.5, text, ha="center", va="center", fontsize=9, parse_math=False)
 
 
 def _path(ax: Axes, version: Version) -> None:
@@ -106,7 +107,7 @@ def _path(ax: Axes, version: Version) -> None:
     words = [
         ((first + stop - 1) / 2, style.drawable(text)[:12]) for text, first, stop in alignment.words(version.symbols)
     ]
-    ax.set_yticks([place for place, _ in words], [text for _, text in words])
+    ax.set_yticks([place for place, _ in words], [text for _, text in words], parse_math=False)
     ax.tick_params(axis="y", length=0)
     edges = np.concatenate([[0.0], np.cumsum(np.asarray(version.durations))]) * version.frame
     if version.scores is not None:

@@ -92,6 +92,11 @@ def test_words_of_cross_attention_join_only_those_that_look():
     np.testing.assert_allclose(found.weights[:, :, 1], cross.weights[:, :, 1:3].mean(2), rtol=1e-6)
 
 
+def test_words_may_be_an_array():
+    page = attention.page(model(words=np.array([-1, 0, 0, 1, -1])))
+    assert data_of(page)["names"] == ["[CLS]", "영화가", "좋다", "[SEP]"]
+
+
 @pytest.mark.parametrize(
     ("pieces", "word"),
     [(["▁영화", "가"], "영화가"), (["play", "##ing"], "playing"), (["▁"], "▁"), (["[CLS]"], "[CLS]")],
@@ -148,6 +153,8 @@ def test_what_no_page_can_show_is_refused():
         attention.page([])
     with pytest.raises(ValueError, match="same layers, heads and tokens"):
         attention.page([model(), model(tokens=list("가나다라마"))])
+    with pytest.raises(ValueError, match="same layers, heads and tokens"):
+        attention.page([model(others=list("abcde")), model(others=list("abcdf"))])
     with pytest.raises(ValueError, match="layer wants a number from 0 to 1, got 2"):
         attention.page(model(), layer=2)
     with pytest.raises(ValueError, match="head wants a number from 0 to 2, got -4"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +228,7 @@ def test_a_line_cut_by_a_crash_costs_that_answer_only(path):
 
 def test_a_line_of_something_else_is_named(path):
     answers.append(path, {"question": 0, "answer": "A"})
-    for line in ("hello", "[1]", '{"answer": "A"}'):
+    for line in ("hello", "[1]", '{"answer": "A"}', '{"question": 1e999}'):
         damaged = path.with_name("damaged.jsonl")
         damaged.write_text(f"{path.read_text()}{line}\n")
         with pytest.raises(ValueError, match="line 2 of"):
@@ -267,7 +268,16 @@ def test_answers_come_back_from_the_page(path):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"answer": "C"}, {"test": "0"}, {"question": 9}, {"question": -1}, {"played": None}, {"seconds": "x"}]
+    "changed",
+    [
+        {"answer": "C"},
+        {"test": "0"},
+        {"question": 9},
+        {"question": -1},
+        {"question": math.inf},
+        {"played": None},
+        {"seconds": "x"},
+    ],
 )
 def test_lines_of_another_page_are_refused_and_none_is_kept(changed, path):
     test, _ = opened(path)

@@ -80,6 +80,13 @@ def test_text_is_escaped_and_korean_kept():
     assert '["\\u314e", 0.2, 0.4]' in document, "a lone jamo becomes a letter that stands alone"
 
 
+@pytest.mark.parametrize("title", ["$\\frac{$", "costs $5, not $6_", "half \ud800", "😀"])
+def test_a_title_is_no_formula_and_may_be_half_broken(title: str, tmp_path):
+    page = player.audio(tone(), RATE, title=title, caption=title)
+    page._repr_html_().encode("utf8")
+    assert page.save(tmp_path / "sound.html").exists()
+
+
 def test_nothing_comes_from_outside():
     document = player.audio(tone(), RATE, title="가").document
     assert not re.search(r"https?://|//cdn|@import|src=\"(?!data:)", document)

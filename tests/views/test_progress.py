@@ -352,6 +352,17 @@ def test_hostile_text_stays_text(kernel: Kernel, text: str):
     assert display.picture().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_log_takes_any_text(text: str):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf8")
+    with Display(text, 10, stream=stream) as display:
+        display.aside = display.facts["saved"] = text
+        display.table([text], [[text]])
+        display.update({"step": 1, "split": text, text: 1.0})
+    stream.seek(0)
+    assert "step 1 of 10" in stream.read()
+
+
 def test_the_places_stay_while_numbers_change(kernel: Kernel):
     def shape(page: str) -> list[str]:
         return re.findall(r"<(\w+)", page)

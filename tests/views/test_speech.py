@@ -23,6 +23,7 @@ EVIL = [
     "&amp;",
     "\x00",
     "ᄒ",
+    "$\\frac{$",
 ]
 
 
@@ -69,6 +70,11 @@ def test_a_bare_sound_is_enough():
     assert "<h1" not in made.document
 
 
+def test_symbols_may_be_an_array():
+    found = content(speech.player([version(symbols=np.array(["ᄀ", "ᅡ", " ", "나"]))]))["rows"][0][0]
+    assert [token[0] for token in found["tokens"]] == ["ㄱ", "ㅏ", "␣", "나"]
+
+
 def test_versions_are_as_loud_as_the_first_where_that_does_not_clip():
     gains = [part["gain"] for part in content(speech.player([version(), version("b", tone(level=0.02))]))["rows"][0]]
     assert gains == [0.0, pytest.approx(20.0, abs=0.1)]
@@ -109,7 +115,7 @@ def test_text_stays_text(tmp_path):
     assert "<script>alert" not in document
     assert document.count("</script>") == document.count("<script")
     labels = [token[0] for token in content(made)["rows"][0][0]["tokens"]]
-    assert labels == [*EVIL[:6], "\ufffd", *EVIL[7:9], "ㅎ"]
+    assert labels == [*EVIL[:6], "\ufffd", *EVIL[7:9], "ㅎ", EVIL[-1]]
     assert not re.search(r"https?://|//cdn|@import|src=\"(?!data:)", document)
 
 
@@ -130,6 +136,7 @@ def test_pictures_use_the_whole_scale():
         ({"durations": None}, "duration for each of 4 symbols"),
         ({"durations": np.array([20, -1, 31, 37])}, "0 frames or more, got -1"),
         ({"scores": np.zeros((4, 86))}, r"scores of shape \(4, 87\), got \(4, 86\)"),
+        ({"durations": np.zeros(4, int), "scores": np.zeros((4, 0))}, r"got \(4, 0\)"),
         ({"log_mel": np.zeros(87)}, "log_mel"),
         ({"log_mel": np.full((80, 87), np.nan)}, "finite log_mel"),
         ({"hop": None}, "hop"),
