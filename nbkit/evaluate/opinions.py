@@ -31,7 +31,7 @@ class Estimate:
                abx: how often X was recognised;  mos: mean rating;  difference: of the mean ratings of two systems
     ties       answers "no difference", which are left out of the share
     p          how often answers at least as far from chance come by chance; nan for ratings
-    low, high  nan where one answer alone gives no interval
+    low, high  nan where ratings are all alike, or one alone: how far others would lie from them is not known
     """
 
     kind: str
@@ -121,16 +121,16 @@ def _share(kind: str, label: str, rows: list[tuple[Answer, float]], ties: int = 
 
 
 def _mean(kind: str, label: str, rows: list[tuple[Answer, float]], scale: tuple[float, float]) -> Estimate:
-    """A mean, by Student's interval, which ends where the scale ends."""
+    """A mean, by Student's interval, which ends where the scale ends; ratings that are all alike give none."""
     from scipy.stats import t
 
     values, listeners = np.array([value for _, value in rows]), len({a.listener for a, _ in rows})
     low = high = math.nan
-    if len(values) > 1:
+    if np.ptp(values) > 0:
         reach = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
         low, high = values.mean() - reach, values.mean() + reach
-    if listeners > 1:
-        low, high = _wider((low, high), _drawn(rows))
+        if listeners > 1:
+            low, high = _wider((low, high), _drawn(rows))
     low, high = (float(np.clip(edge, *scale)) for edge in (low, high))
     return Estimate(kind, label, float(values.mean()), low, high, len(values), listeners)
 

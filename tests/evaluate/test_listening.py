@@ -165,13 +165,19 @@ def rated(system: str, values: list[int], listener: str = "me") -> list[Answer]:
 
 
 def test_ratings_have_students_interval_and_differences_are_paired():
-    found = {e.label: e for e in opinions.results(rated("x", [5, 4, 4, 3]) + rated("y", [4, 3, 3, 2]))}
+    found = {e.label: e for e in opinions.results(rated("x", [5, 4, 4, 3]) + rated("y", [4, 3, 2, 2]))}
     x, less = found["x"], found["x less y"]
     reach = 3.182446 * np.std([5, 4, 4, 3], ddof=1) / 2
     assert (x.value, x.low, x.high) == pytest.approx((4.0, 4 - reach, min(5, 4 + reach)))
-    assert (less.value, less.low, less.high) == (1.0, 1.0, 1.0), "one point each time, however much items differ"
-    (alone,) = opinions.results(rated("x", [3]))
-    assert math.isnan(alone.low)
+    reach = 3.182446 * np.std([1, 1, 2, 1], ddof=1) / 2
+    assert (less.value, less.low, less.high) == pytest.approx((1.25, 1.25 - reach, 1.25 + reach)), "of each item"
+
+
+@pytest.mark.parametrize("given", [rated("x", [3]), rated("x", [4, 4, 4]), rated("x", [4], "a") + rated("x", [4], "b")])
+def test_ratings_that_are_all_alike_do_not_say_how_far_others_would_lie(given):
+    (found,) = opinions.results(given)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_listeners_who_disagree_leave_more_open_than_as_many_answers_of_one():
