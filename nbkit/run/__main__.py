@@ -16,7 +16,7 @@ def main(words: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (notebook, sweep, fit, data, runs, papers, doctor, demo, notebooks):
         module.add_parser(commands)
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(notebook.guarded(sys.argv[1:] if words is None else words))
     return arguments.call(arguments)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nbkit.base.record import RunBusyError
 from nbkit.data.disk import DataError
-from nbkit.run.notebook import configure
+from nbkit.run.notebook import add_values, configure
 
 if TYPE_CHECKING:
     from nbkit.train.task import Training
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("fit", help="train a task without its notebook, in one or several processes")
     parser.add_argument("task", choices=sorted(TASKS))
     parser.add_argument("--preset", metavar="NAME", help="start from named values, as smoke")
-    parser.add_argument("-p", dest="values", nargs=2, metavar=("NAME", "VALUE"), action="append", default=[])
+    add_values(parser)
     parser.set_defaults(call=_command)
 
 

@@ -16,16 +16,34 @@ from nbkit.base import workspace
 from nbkit.base.params import Params, ParamsError
 from nbkit.base.record import run_hash, write_json
 
+_GUARD = "\0"  # no word of a command line can hold it
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `run` to the command line."""
     parser = subparsers.add_parser("run", help="run a notebook without a browser", add_help=False)
     parser.add_argument("notebook", nargs="?", help="a path, or a name in notebooks/ as 22_glow_train")
     parser.add_argument("--preset", metavar="NAME", help="start from named values, as smoke")
-    parser.add_argument("-p", dest="values", nargs=2, metavar=("NAME", "VALUE"), action="append", default=[])
+    add_values(parser)
     parser.add_argument("-o", dest="outputs", metavar="FOLDER", help="write below FOLDER instead of outputs/")
     parser.add_argument("-h", "--help", action="store_true", help="with a notebook: its parameters and presets too")
     parser.set_defaults(call=lambda arguments: _command(parser, arguments))
+
+
+def add_values(parser: argparse.ArgumentParser) -> None:
+    """Add `-p NAME VALUE`, whose value may begin with a hyphen once `guarded` has seen it."""
+    shown = ("NAME", "VALUE")
+    parser.add_argument(
+        "-p", dest="values", nargs=2, metavar=shown, action="append", default=[], type=lambda w: w.removeprefix(_GUARD)
+    )
+
+
+def guarded(words: list[str]) -> list[str]:
+    """The words of a command line, in which argparse would take a value such as -아니 for an option."""
+    return [
+        _GUARD + word if word.startswith("-") and before == "-p" else word
+        for word, before in zip(words, ["", "", *words], strict=False)
+    ]
 
 
 def find(name: str) -> Path:

@@ -91,6 +91,12 @@ def test_a_notebook_that_runs_to_its_end(write, workshop, capfd):
     assert f"2 1e-05 {word!r} False" in shown
 
 
+@pytest.mark.parametrize("word", ["-아니", "--preset", "-", "-1", "-p"])
+def test_a_value_may_begin_with_a_hyphen(write, workshop, capfd, word):
+    assert main(["run", str(write("print(repr(word))")), "-p", "word", word, "-p", "steps", "0"]) == 2
+    assert "steps wants" in capfd.readouterr().err, "the word itself was taken"
+
+
 def test_a_mirror_beside_the_caller_is_the_same_folder_in_the_kernel(write, workshop, monkeypatch):
     elsewhere = workshop / "elsewhere"
     elsewhere.mkdir()
