@@ -13,7 +13,7 @@ ROOT = Path(nbkit.__file__).resolve().parents[1]
 NOTES = papers.read(ROOT / "paper_notes")
 NAMES = {note.name: note for note in NOTES}
 CITATIONS = papers.citations(ROOT, NAMES)
-LEAST = 3
+LEAST = 20
 
 
 def test_there_are_notes_and_citations():
@@ -24,12 +24,6 @@ def test_there_are_notes_and_citations():
 @pytest.mark.parametrize("note", NOTES, ids=lambda note: note.name)
 def test_a_note_is_in_order(note: papers.Note):
     assert papers.note_faults(note, ROOT, NAMES) == []
-
-
-@pytest.mark.parametrize("note", NOTES, ids=lambda note: note.name)
-def test_a_note_says_what_was_read(note: papers.Note):
-    """Before the first question: nobody shall take memory for reading."""
-    assert "was read for this note" in "\n".join(note.sections[0].lines)
 
 
 @pytest.mark.parametrize(("told", "wrong"), CITATIONS, ids=[told for told, _ in CITATIONS])

@@ -9,7 +9,7 @@ papers.faults(notes)                                     # what is wrong with an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,10 +37,9 @@ QUESTIONS = (
     "What is open, and what would we try?",
 )
 CLAIMS = "| claim | where from | here |"
-# what a row of the claims says where nobody has looked
-UNSEEN = re.compile(r"not measured|listeners")
+# how a row of the claims begins in its last column where nobody has looked: "not measured", "English, not measured"
+UNSEEN = re.compile(r"(?:\w+, )?not |needs listeners")
 CITATION = re.compile(r"paper_notes/([\w.-]+\.md)(?:#([\w-]+))?")
-_FENCED = re.compile(r"^(?: {4}|\t)")  # a line of an equation, in which a # begins no heading
 
 
 class NoteError(ValueError):
@@ -76,7 +75,7 @@ class Claim:
     @property
     def looked_at(self) -> bool:
         """Whether anything here speaks to it."""
-        return bool(self.here) and not UNSEEN.search(self.here)
+        return bool(self.here) and not UNSEEN.match(self.here)
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,11 @@ class Note:
     def short(self) -> str:
         """The first heading: what people call it."""
         return self.sections[0].heading if self.sections else self.name
+
+    @property
+    def anchors(self) -> set[str]:
+        """What a link can lead to."""
+        return {section.anchor for section in self.sections}
 
     @property
     def text(self) -> str:
@@ -154,11 +158,11 @@ def parse(text: str, path: Path) -> Note:
     return Note(path, about, tuple(_sections(found[2])))
 
 
-def _sections(body: str) -> Iterable[Section]:
+def _sections(body: str) -> Iterator[Section]:
     heading, lines = "", []
     for line in body.splitlines():
         title = re.match(r"#+ (.*)$", line)
-        if not title or _FENCED.match(line):
+        if not title:
             lines.append(line)
             continue
         if heading:
@@ -210,39 +214,50 @@ def faults(notes: Sequence[Note]) -> list[str]:
 
 
 def note_faults(note: Note, root: Path, names: dict[str, Note]) -> list[str]:
-    """What is wrong with one note."""
-    about, text = note.about, note.text
-    found = [f"front matter lacks {field}" for field in FIELDS if not about.get(field) and field not in EMPTY]
-    found += [f"front matter has {field}, which no note has" for field in about if field not in FIELDS]
-    found += [f"{field} wants a list, got {about.get(field)!r}" for field in ("authors", *EMPTY)
-              if not isinstance(about.get(field), list)]  # fmt: skip
-    if not re.fullmatch(r"\d{4}\.\d{4,5}", str(about.get("arxiv"))) or not isinstance(about.get("arxiv"), str):
-        found.append(
-            f"arxiv wants a number as 2005.11129, in quotes or YAML reads a number, got {about.get('arxiv')!r}"
-        )
+    """What is wrong with one note, in words. names: all notes, by their names."""
+    return [*_front_faults(note, root, names), *_body_faults(note, root, names)]
+
+
+def _front_faults(note: Note, root: Path, names: dict[str, Note]) -> Iterator[str]:
+    about = note.about
+    yield from (f"front matter lacks {field}" for field in FIELDS if not about.get(field) and field not in EMPTY)
+    yield from (f"front matter has {field}, which no note has" for field in about if field not in FIELDS)
+    lists = {field: about.get(field) for field in ("authors", *EMPTY)}
+    yield from (f"{field} wants a list, got {value!r}" for field, value in lists.items() if not isinstance(value, list))
+    arxiv = about.get("arxiv")
+    if not isinstance(arxiv, str) or not re.fullmatch(r"\d{4}\.\d{4,5}", arxiv):
+        yield f"arxiv wants a number as 2005.11129, in quotes or YAML reads a number, got {arxiv!r}"
     for field, known in (("line", LINES), ("state", tuple(STATES))):
         if about.get(field) not in known:
-            found.append(f"{field} wants one of {', '.join(known)}, got {about.get(field)!r}")
-    found += [
-        f"follows {other!r}, of which there is no note" for other in about.get("follows") or () if other not in names
-    ]
-    found += [f"follows {other}, which is younger" for other in about.get("follows") or ()
-              if other in names and names[other].year > note.year]  # fmt: skip
-    found += [f"names the notebook {name!r}, which is not there" for name in about.get("notebook") or ()
-              if not (root / "notebooks" / f"{name}.ipynb").is_file()]  # fmt: skip
+            yield f"{field} wants one of {', '.join(known)}, got {about.get(field)!r}"
+    for other in lists["follows"] or ():
+        if other not in names:
+            yield f"follows {other!r}, of which there is no note"
+        elif names[other].year > note.year:
+            yield f"follows {other}, which is younger"
+    for name in lists["notebook"] or ():
+        if not (root / "notebooks" / f"{name}.ipynb").is_file():
+            yield f"names the notebook {name!r}, which is not there"
+
+
+def _body_faults(note: Note, root: Path, names: dict[str, Note]) -> Iterator[str]:
+    text = note.text
+    if not note.sections or "was read for this note" not in "\n".join(note.sections[0].lines):
+        yield "wants to say before the first question what was read for this note, and what was not"
     asked = tuple(section.heading for section in note.sections if section.heading.endswith("?"))
     if asked != QUESTIONS:
-        found.append(f"wants the five questions in their order, got {', '.join(asked) or 'none'}")
-    if len(note.claims()) < 2 or any(not (claim.claim and claim.source) for claim in note.claims()):
-        found.append(f"wants a table of two claims or more with their sources below {QUESTIONS[3]!r}: {CLAIMS}")
+        yield f"wants the five questions in their order, got {', '.join(asked) or 'none'}"
+    claims = note.claims()
+    if len(claims) < 2 or any(not (claim.claim and claim.source) for claim in claims):
+        yield f"wants a table of two claims or more with their sources below {QUESTIONS[3]!r}: {CLAIMS}"
     files = set(re.findall(r"\b(?:nbkit|tests)/[\w/]+\.(?:py|cu|js)\b", text))
-    if about.get("state") in ("implemented", "reproduced") and not (files and about.get("notebook")):
-        found.append(f"is {about['state']}, so it wants the files where, and a notebook that shows it")
-    found += [f"names {name}, which is not there" for name in sorted(files) if not (root / name).is_file()]
-    anchors = {section.anchor for section in note.sections}
-    found += [f"links to #{anchor}, which it has not" for anchor in re.findall(r"\]\(#([\w-]+)\)", text)
-              if anchor not in anchors]  # fmt: skip
-    return found
+    if note.about.get("state") in ("implemented", "reproduced") and not (files and note.about.get("notebook")):
+        yield f"is {note.about['state']}, so it wants the files where, and a notebook that shows it"
+    yield from (f"names {name}, which is not there" for name in sorted(files) if not (root / name).is_file())
+    for file, anchor in re.findall(r"\]\((\w+\.md)?(?:#([\w-]+))?\)", text):
+        other = names.get(file.removesuffix(".md")) if file else note
+        if other is None or (anchor and anchor not in other.anchors):
+            yield f"links to {file}{'#' if anchor else ''}{anchor}, which is not there"
 
 
 def citations(root: Path, names: dict[str, Note]) -> list[tuple[str, str]]:
@@ -252,8 +267,7 @@ def citations(root: Path, names: dict[str, Note]) -> list[tuple[str, str]]:
     for path in sorted(places):
         for file, anchor in CITATION.findall(path.read_text(encoding="utf-8")):
             note = names.get(file.removesuffix(".md"))
-            anchors = {section.anchor for section in note.sections} if note else set()
             told = f"{path.relative_to(root).as_posix()}: {file}{'#' if anchor else ''}{anchor}"
-            wrong = note is None or (anchor and anchor not in anchors)
+            wrong = note is None or (anchor and anchor not in note.anchors)
             found.append((told, f"{told} is cited and not there" if wrong else ""))
     return found
