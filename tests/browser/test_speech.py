@@ -169,6 +169,20 @@ def test_nothing_is_cut_off(view, tmp_path, width: int, scheme: str):
     view.assert_clean()
 
 
+def test_no_half_letters_stand_in_narrow_tokens(two):
+    """Half of ㅁ reads as another letter, so what has no room is left out."""
+    two.page.set_viewport_size({"width": 300, "height": 800})
+    tokens = two.page.locator(".strip.tokens > *")
+
+    def looks() -> list[list]:
+        return tokens.evaluate_all(
+            "all => all.map((one) => [getComputedStyle(one).fontSize, one.scrollWidth - one.clientWidth])"
+        )
+
+    wait_until(lambda: {size for size, _ in looks()} == {"0px", "13px"})
+    assert all(over <= 0 for size, over in looks() if size != "0px")
+
+
 def test_hostile_text_stays_text(view, tmp_path):
     hostile = ["<script>document.title='x'</script>", "</script><b>", "\"'", "\u202eabc", "😀", "가" * 300, "\ud800"]
     made = speech.player([version(hostile[0], 3.0, symbols=hostile, truth=[(hostile[1], 0.0, 1.0)])], text=hostile[0])

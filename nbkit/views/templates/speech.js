@@ -52,7 +52,8 @@
       node.title = `${label} ${from.toFixed(2)} to ${until.toFixed(2)} s`;
       node.style.left = place(from);
       node.style.width = place(until - from);
-      node.classList.toggle("narrow", (until - from) * pixels < 11);
+      const least = name === "token" ? 6 + 8 * label.length : 16; // half a letter would be read as another one
+      node.classList.toggle("narrow", (until - from) * pixels < least);
       if (tag === "button") node.addEventListener("click", () => play(from, until));
     }
   };

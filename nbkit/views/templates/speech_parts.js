@@ -29,9 +29,10 @@ const buildParts = (body, content, longest) => {
   const said = make(level, "span", "");
   level.hidden = all.every((one) => !one.gain);
   make(bar, "span", "gap");
-  const looper = make(bar, "button", "loop", { type: "button", "aria-pressed": "false" }, "loop");
-  const out = make(bar, "button", "out", { type: "button", "aria-label": "zoom out" }, "−");
-  const into = make(bar, "button", "in", { type: "button", "aria-label": "zoom in" }, "+");
+  const view = make(bar, "span", "view"); // together on a line of a narrow page
+  const looper = make(view, "button", "loop", { type: "button", "aria-pressed": "false" }, "loop");
+  const out = make(view, "button", "out", { type: "button", "aria-label": "zoom out" }, "−");
+  const into = make(view, "button", "in", { type: "button", "aria-label": "zoom in" }, "+");
   let slider = null;
   if (content.steps.length > 1) {
     const line = make(body, "div", "steps");
