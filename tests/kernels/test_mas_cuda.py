@@ -64,18 +64,18 @@ def test_more_tokens_than_a_block_has():
     ("right", "wrong", "message"),
     [
         ("        }\n        __syncthreads();\n    }", "        }\n        __syncwarp();\n    }", "race|uninitialised"),
-        ("= __shfl_up_sync(ALL, q1, 1);\n                    if (lane == 0) left = edge;",
-         "= edge;\n                    if (lane > 0) left = __shfl_up_sync(ALL, q1, 1);", "deadlock|divergence"),
-        ("edge = edges[warp][tile % 2][part + f]", "edge = edges[warp][0][part + f]", "race|uninitialised"),
-        ("frame < frames && first < tokens", "frame <= frames && first < tokens", "out of bounds"),
-        ("if (lane == 31 && warp + 1 < warps) ", "if (lane == 31) ", "out of bounds"),
+        ("= __shfl_up_sync(ALL, at.q1, 1);\n        if (leftmost) left = at.edge;",
+         "= at.edge;\n        if (!leftmost) left = __shfl_up_sync(ALL, at.q1, 1);", "deadlock|divergence"),
+        ("before = &edges[warp][tile % 2][part]", "before = &edges[warp][0][part]", "race|uninitialised"),
+        ("ALL_EXIST || f < rows", "ALL_EXIST || f <= rows", "out of bounds"),
+        ("hands_on = lane == 31 && warp + 1 < warps", "hands_on = lane == 31", "out of bounds"),
         ("j < height; j +=", "j <= height; j +=", "out of bounds"),
         ("= __syncthreads_and(fine)", "= fine && __syncthreads_and(fine)", "divergence|race|deadlock"),
     ],
 )  # fmt: skip
 def test_planted_faults(right, wrong, message):
     assert SOURCE.count(right) == 1
-    tokens, name = (2048, cuda.KERNELS[2]) if "31" in right else (250, cuda.KERNELS[0])  # all warps of a block
+    tokens, name = (2048, cuda.KERNELS[4]) if "hands" in right else (250, cuda.KERNELS[0])  # all warps of a block
     scores = np.zeros((1, tokens + 150, tokens), np.float32)
     scores[:, :, 3] = np.inf if "fine" in right else 0  # so that lanes differ
     T, F = np.full(1, tokens), np.full(1, tokens + 150)
@@ -87,8 +87,8 @@ def test_planted_faults(right, wrong, message):
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("left > q0", "left >= q0"),
-        ("move1 ? q0 : q1", "fmaxf(q0, q1)"),
+        ("left > at.q0", "left >= at.q0"),
+        ("move1 ? at.q0 : at.q1", "fmaxf(at.q0, at.q1)"),
         ("warp == 0 ? 0.f : -INFINITE", "0.f"),
         (": -1, token)", ": -1, begin)"),
         ("word1 |= part1 << part", "word1 |= part0 << part"),

@@ -16,8 +16,8 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("mas.cu")
 TILE, TOKENS = 32, 64  # as in mas.cu: frames of a tile, tokens of a warp
-SIZES = ("32, 512", "8, 1024")  # frames fetched ahead, most threads; a large block has fewer registers for each thread
-KERNELS = tuple(f"mas_search<{size}, {pairs}>" for size in SIZES for pairs in ("true", "false"))
+AHEAD = {256: 32, 512: 16, 1024: 8}  # most threads of a block -> frames fetched ahead, as its registers allow
+KERNELS = tuple(f"mas_search<{ahead}, {most}, {pairs}>" for most, ahead in AHEAD.items() for pairs in ("true", "false"))
 LONGEST = 2048  # tokens: a block of 1,024 threads
 
 
@@ -47,7 +47,7 @@ def _search(launch, log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor)
         return durations, frame_to_token, valid.fill_(False)
     threads = TILE * -(-width // TOKENS)
     pairs = width % 2 == 0 and log_p.data_ptr() % 8 == 0  # so that both scores of a lane come by one instruction
-    name = f"mas_search<{SIZES[threads > 512]}, {'true' if pairs else 'false'}>"
+    name = KERNELS[2 * sum(threads > most for most in AHEAD) + (not pairs)]
     words = log_p.new_empty(items * -(-height // TILE) * 2 * threads, dtype=torch.uint32)
     tensors = (log_p, token_lengths, frame_lengths, durations, frame_to_token, valid, words)
     launch(name, (items,), (threads,), tensors, (np.int32(height), np.int32(width)))

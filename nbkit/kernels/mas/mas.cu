@@ -18,35 +18,65 @@ typedef long long Integer;
 constexpr unsigned ALL = 0xffffffffu;
 constexpr int TILE = 32, TOKENS = 64, WARPS = 32;  // frames of a tile, tokens of a warp, warps of the largest block
 
-// Scores of a lane's two tokens, first and first + 1, at a frame; 0 behind the end, which changes no Q that counts.
+// Scores of a lane's two tokens at a frame; behind the last token those of some other, or 0.
 template <bool PAIRS>
-__device__ __forceinline__ float2 fetch(const float* scores, int frame, int frames, int first, int tokens, int width) {
-    float2 pair = make_float2(0.f, 0.f);
-    if (frame < frames && first < tokens) {
-        const float* at = scores + (size_t)frame * width + first;
-        if (PAIRS) {  // the second of them may lie behind the last token, but in the row
-            pair = *reinterpret_cast<const float2*>(at);
-        } else {
-            pair.x = at[0];
-            if (first + 1 < tokens) pair.y = at[1];
-        }
-    }
-    return pair;
+__device__ __forceinline__ float2 fetch(const float* scores, bool both) {
+    if (PAIRS) return *reinterpret_cast<const float2*>(scores);
+    return make_float2(scores[0], both ? scores[1] : 0.f);
 }
 
-// Q at the end, whether it is a number below infinity, and the words of all tiles.
+// What a lane holds: Q of its two tokens, Q left of its warp at the frame before, and scores of the frames to come.
+template <int DEPTH>
+struct Lane {
+    float2 ahead[DEPTH];
+    float q0, q1, edge;
+};
+
+// DEPTH frames: search, fetch as many from `next` on, of which `rows` exist, and append decisions to the words.
+template <int DEPTH, bool PAIRS, bool ALL_EXIST>
+__device__ __forceinline__ void advance(
+    Lane<DEPTH>& at, const float* next, int rows, int width, bool both, bool leftmost, bool hands_on,
+    const float* edges_before, float* edges_after, unsigned& word0, unsigned& word1) {
+#pragma unroll
+    for (int f = 0; f < DEPTH; ++f) {
+        const float2 score = at.ahead[f];
+        if (ALL_EXIST || f < rows) {
+            at.ahead[f] = fetch<PAIRS>(next, both);
+            next += width;
+        } else {
+            at.ahead[f] = make_float2(0.f, 0.f);  // behind the end, where it changes no Q that counts
+        }
+        float left = __shfl_up_sync(ALL, at.q1, 1);
+        if (leftmost) left = at.edge;
+        at.edge = edges_before[f];
+        // a comparison is false where `stay` is NaN, so a NaN stays with its token
+        const bool move0 = left > at.q0, move1 = at.q0 > at.q1;
+        const float best0 = move0 ? left : at.q0, best1 = move1 ? at.q0 : at.q1;
+        if (move0) word0 |= 1u << f;
+        if (move1) word1 |= 1u << f;
+        at.q0 = best0 + score.x;
+        at.q1 = best1 + score.y;
+        if (hands_on) edges_after[f] = at.q1;
+    }
+}
+
+// Fills the words of all tiles; whether Q of this thread's tokens is a number below infinity in the end.
 template <int DEPTH, bool PAIRS>
 __device__ __forceinline__ bool forward(const float* scores, int tokens, int frames, int width, unsigned* words) {
     __shared__ float edges[WARPS][2][TILE];  // Q of the token on the left of each warp, of an even and an odd tile
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, columns = 2 * blockDim.x;
     const int first = 2 * threadIdx.x, tiles = (frames + TILE - 1) / TILE;
     const int warps = (tokens + TOKENS - 1) / TOKENS;  // that have something to do
-    float2 ahead[DEPTH];
+    const bool both = first + 1 < tokens;
+    const bool hands_on = lane == 31 && warp + 1 < warps;
     for (int i = threadIdx.x; i < 2 * TILE; i += blockDim.x) edges[0][i / TILE][i % TILE] = -INFINITE;
+    Lane<DEPTH> at;
+    at.q0 = at.q1 = -INFINITE;
+    at.edge = warp == 0 ? 0.f : -INFINITE;  // the path begins at token 0
+    if (first < tokens) scores += first;
 #pragma unroll
-    for (int f = 0; f < DEPTH; ++f) ahead[f] = fetch<PAIRS>(scores, f, frames, first, tokens, width);
-    float q0 = -INFINITE, q1 = -INFINITE;
-    float edge = warp == 0 ? 0.f : -INFINITE;  // Q left of the warp at the frame before; the path begins at token 0
+    for (int f = 0; f < DEPTH; ++f)
+        at.ahead[f] = f < frames ? fetch<PAIRS>(scores + (size_t)f * width, both) : make_float2(0.f, 0.f);
     __syncthreads();
     for (int stage = 0; stage < tiles + warps - 1; ++stage) {
         const int tile = stage - warp;
@@ -55,21 +85,16 @@ __device__ __forceinline__ bool forward(const float* scores, int tokens, int fra
 #pragma unroll 1
             for (int part = 0; part < TILE; part += DEPTH) {
                 unsigned part0 = 0, part1 = 0;
-#pragma unroll
-                for (int f = 0; f < DEPTH; ++f) {
-                    const float2 score = ahead[f];
-                    ahead[f] = fetch<PAIRS>(scores, tile * TILE + part + f + DEPTH, frames, first, tokens, width);
-                    float left = __shfl_up_sync(ALL, q1, 1);
-                    if (lane == 0) left = edge;
-                    edge = edges[warp][tile % 2][part + f];
-                    // a comparison is false where `stay` is NaN, so a NaN stays with its token
-                    const bool move0 = left > q0, move1 = q0 > q1;
-                    const float best1 = move1 ? q0 : q1, best0 = move0 ? left : q0;
-                    if (move0) part0 |= 1u << f;
-                    if (move1) part1 |= 1u << f;
-                    q0 = best0 + score.x;
-                    q1 = best1 + score.y;
-                    if (lane == 31 && warp + 1 < warps) edges[warp + 1][tile % 2][part + f] = q1;
+                const int from = tile * TILE + part + DEPTH, rows = frames - from;
+                const float* next = scores + (size_t)from * width;
+                const float* before = &edges[warp][tile % 2][part];
+                float* after = &edges[hands_on ? warp + 1 : warp][tile % 2][part];
+                if (rows >= DEPTH) {
+                    advance<DEPTH, PAIRS, true>(
+                        at, next, rows, width, both, lane == 0, hands_on, before, after, part0, part1);
+                } else {
+                    advance<DEPTH, PAIRS, false>(
+                        at, next, rows, width, both, lane == 0, hands_on, before, after, part0, part1);
                 }
                 word0 |= part0 << part;
                 word1 |= part1 << part;
@@ -78,7 +103,7 @@ __device__ __forceinline__ bool forward(const float* scores, int tokens, int fra
         }
         __syncthreads();
     }
-    return (first >= tokens || q0 < INFINITE) && (first + 1 >= tokens || q1 < INFINITE);
+    return (first >= tokens || at.q0 < INFINITE) && (first + 1 >= tokens || at.q1 < INFINITE);
 }
 
 // By one warp: the token of each frame, and in `starts` the first frame of each token.
