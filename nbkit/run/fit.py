@@ -25,6 +25,8 @@ TASKS = {
     "kobert_classify": ("nbkit.tasks.kobert_classify", "KoBERTClassifyTask", "KoBERTClassify"),
     "kobert_regress": ("nbkit.tasks.kobert_regress", "KoBERTRegressTask", "KoBERTRegress"),
     "kobert_search": ("nbkit.tasks.kobert_search", "KoBERTSearchTask", "KoBERTSearch"),
+    "wavernn": ("nbkit.tasks.wavernn", "WaveRNNTask", "WaveRNNTrain"),
+    "wavernn_sine": ("nbkit.tasks.wavernn_sine", "SineTask", "FitSine"),
     "sine": ("nbkit.tasks.drive_resume", "SineTask", "SineTrain"),
 }
 

@@ -168,7 +168,7 @@ class _Folded:
         self.inside = folded, recurrent, np.ascontiguousarray(second[:, :H]), dense
 
     def before(self, conditioning: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What conditioning [S, B, K] adds to the input layer, the first GRU, the second one, and [2, ...] the layers."""
+        """What conditioning [S, B, K] adds: to the input layer, to both GRUs, and [2, ...] to the two layers."""
         weights, H = self.weights, self.weights.hidden
         bands, A, G = weights.bands, weights.aux, len(weights.grus)
         parts = [conditioning[..., bands + n * A : bands + (n + 1) * A] for n in range(G + 2)]

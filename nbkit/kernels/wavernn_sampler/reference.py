@@ -15,6 +15,7 @@ EDGE = 1e-5  # a uniform number is kept so far away from 0 and 1, where a logist
 def step(weights: Weights, x: Tensor, conditioning: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
     """One step of the network.
 
+    Source: paper_notes/wavernn.md#community-model
     x              [B] the sample before
     conditioning   [B, K]
     hidden         [G, B, H]
@@ -34,6 +35,7 @@ def step(weights: Weights, x: Tensor, conditioning: Tensor, hidden: Tensor) -> t
 def draw(logits: Tensor, uniforms: Tensor, output: str) -> Tensor:
     """Samples by inverting the distribution function: nothing but a function of its arguments.
 
+    Source: paper_notes/wavernn.md#sample
     logits     [..., O]   "mixture": O/3 logits of weights, O/3 means, O/3 log scales; "classes": one logit a class
     uniforms   [..., 2]   in [0, 1): the first chooses the component or the class, the second draws from the component
     returns    [...]      in [-1, 1]

@@ -1,4 +1,4 @@
-"""WaveRNN. Source: Kalchbrenner and others 2018, arXiv 1802.08435"""
+"""WaveRNN. Source: paper_notes/wavernn.md"""
 
 from nbkit.models.wavernn.config import SIZES, WaveRNNConfig, scales_of, sized
 from nbkit.models.wavernn.model import WaveRNN

@@ -11,9 +11,8 @@ from typing import Any
 class WaveRNNConfig:
     """Everything that decides the shape of the parameters. Defaults are those that the community runs.
 
-    The recurrent network, its sizes and both outputs follow Kalchbrenner and others 2018 (arXiv 1802.08435) and
-    what has become of it for mels. The conditioning network normalises over the channels of each frame and not over
-    the batch, so that a frame means the same in any batch, on any number of processes, and alone.
+    Source: paper_notes/wavernn.md#community-model. But the conditioning network normalises over the channels of each
+    frame and not over the batch, so that a frame means the same in any batch, on any number of processes, and alone.
     """
 
     bands: int = 80

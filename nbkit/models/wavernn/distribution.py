@@ -1,7 +1,8 @@
 """Samples of sound as a network sees them, how likely it finds them, and how they are drawn.
 
-Two outputs: a mixture of logistics over the 65,536 steps of 16 bits (as in PixelCNN++), and classes of a mu-law, whose
-steps are fine where sound is quiet. The network sees x in [-1, 1]: the wave itself, or its place on the mu-law.
+Two outputs: a mixture of logistics over the 65,536 steps of 16 bits (paper_notes/wavernn.md#mixture-of-logistics), and
+classes of a mu-law, whose steps are fine where sound is quiet (paper_notes/wavernn.md#mu-law). The network sees x in
+[-1, 1]: the wave itself, or its place on the mu-law.
 """
 
 from __future__ import annotations

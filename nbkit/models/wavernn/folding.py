@@ -2,6 +2,8 @@
 
 A fold knows nothing of the wave of its neighbour, so it starts in silence: the first half of its overlap is where it
 finds into the sound, and is thrown away; over the second half it takes over from the fold before.
+
+Source: paper_notes/wavernn.md#folding; the gains of the fade are our own.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def unfold(waves: np.ndarray, samples: int, overlap: int) -> np.ndarray:
     target, fade = length - overlap, overlap // 2
     if not (N - 1) * target < samples <= N * target:
         raise ValueError(
-            f"{N} folds of {target} samples hold {(N - 1) * target + 1} to {N * target} samples, not {samples}; give the number that was folded"
+            f"{N} folds of {target} samples hold {(N - 1) * target + 1} to {N * target} samples, not {samples}; "
+            "give the number that was folded"
         )
     wave = waves[:, overlap:].reshape(-1).astype(np.float32)
     rising = ((np.arange(fade) + 0.5) / fade).astype(np.float32) if fade else np.zeros(0, np.float32)

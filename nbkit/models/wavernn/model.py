@@ -1,6 +1,6 @@
 """WaveRNN: a recurrent network that says how likely each sample is after those before it, given a mel.
 
-Kalchbrenner and others 2018, arXiv 1802.08435, with the conditioning on mels that has become usual since.
+Source: paper_notes/wavernn.md#community-model
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from nbkit.kernels.wavernn_sampler import Weights, reference
 from nbkit.models.wavernn.config import WaveRNNConfig
+
+FIRST_LOG_SCALE = -2.0
 
 
 class _ChannelNorm(nn.LayerNorm):
@@ -42,6 +44,7 @@ class _Block(nn.Module):
 class Conditioner(nn.Module):
     """log_mel [B, C, F + 2 context] -> conditioning [B, (F - 1) hop, K]: bands, stretched and smoothed, and aux parts.
 
+    Source: paper_notes/wavernn.md#conditioning
     Frame f is centred on sample f hop, as in data.audio, so the ends of the wave are the centres of the first and the
     last frame.
     """
@@ -86,6 +89,8 @@ class WaveRNN(nn.Module):
         self.grus = nn.ModuleList(nn.GRU(H + A * (g > 0), H, batch_first=True) for g in range(config.grus))
         self.layer1, self.layer2 = nn.Linear(H + A, L), nn.Linear(L + A, L)
         self.out = nn.Linear(L, config.outputs)
+        if config.output == "mixture":  # as wide as sound is, or the first steps are wild
+            nn.init.constant_(self.out.bias[-config.mixtures :], FIRST_LOG_SCALE)
 
     def condition(self, log_mel: Tensor, *, edges: bool = True) -> Tensor:
         """What each sample is told of the mel: [B, C, F] natural log -> [B, (F - 1) hop, K].
