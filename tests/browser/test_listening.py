@@ -170,3 +170,18 @@ def test_the_page_on_a_phone_in_the_dark(page_of, view):
     view.page.get_by_role("button", name="4 · good").click()
     assert view.page.locator("#told").inner_text() == "Question 2 of 3"
     view.assert_clean()
+
+
+def test_the_page_warns_before_it_forgets_answers(page_of, view):
+    warned, page = [], view.page
+    page.on("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
+    page_of("mos")
+    for copied, warnings in ((False, 1), (True, 1)):
+        hear(view, "p", 0)
+        page.get_by_role("button", name="4 · good").click()
+        if copied:
+            page.get_by_role("button", name="Copy the answers").click()
+        page.reload()
+        assert warned == ["beforeunload"] * warnings
+        assert page.locator("#told").inner_text() == "Question 1 of 3"
+    view.assert_clean()

@@ -8,6 +8,7 @@
   const given = []; // {question, answer, seconds, played}, in the order of the questions
   let sounds = []; // an audio element a letter
   let heard = [], played = [], began = null;
+  let copied = true; // whether the answers so far are anywhere else
 
   const show = () => {
     const number = given.length, total = test.questions.length, done = number === total;
@@ -71,6 +72,7 @@
   const answer = (i) => {
     if (!sounds.length || choices[i].disabled) return;
     const seconds = Math.round((performance.now() - began) / 10) / 100;
+    copied = false;
     given.push({ question: given.length, answer: test.answers[i], seconds, played, time: new Date().toISOString() });
     ask();
   };
@@ -87,6 +89,8 @@
     lines.select();
     find("#told").textContent = document.execCommand("copy") ? "Copied." : "Press Ctrl+C to copy what is selected.";
   });
+  document.addEventListener("copy", () => (copied = true));
+  window.addEventListener("beforeunload", (event) => copied || event.preventDefault());
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target === lines) return;
     const letters = test.letters.length === 1 ? ["p"] : test.letters.map((letter) => letter.toLowerCase());
