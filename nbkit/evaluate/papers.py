@@ -23,7 +23,7 @@ FIELDS = (
     "notebook",
 )  # fmt: skip
 EMPTY = ("follows", "notebook")  # lists that may be empty
-LINES = ("data", "tokenizer", "language model", "acoustic model", "alignment", "flow", "vocoder", "compression")
+LINES = ("data", "language", "compression", "acoustic", "alignment", "flow", "vocoder")
 STATES = {
     "read": "read and noted, nothing built",
     "implemented": "built here, after its equations or against its code",
@@ -121,6 +121,11 @@ class Note:
         end = next((i for i, line in enumerate(rows) if not line.startswith("|")), len(rows))
         cells = [re.split(r"(?<!\\)\|", row.strip().strip("|"), maxsplit=2) for row in rows[:end]]
         return [Claim(*(cell.strip() for cell in [*row, "", ""][:3])) for row in cells]
+
+    def open_questions(self) -> list[str]:
+        """What its last question leaves open: the words in bold of each of its points."""
+        ends = (" ".join(section.lines) for section in self.sections if section.heading == QUESTIONS[4])
+        return [re.sub(r"\s+", " ", words) for lines in ends for words in re.findall(r"- \*\*(.+?)\*\*", lines)]
 
 
 class Found(NamedTuple):
