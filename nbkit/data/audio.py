@@ -193,7 +193,7 @@ def griffin_lim(log_mel: np.ndarray, spec: MelSpec, iterations: int = 60) -> np.
     """A wave, float32 [(F - 1) * hop], whose mel is near `log_mel` [C, F]. The same input gives the same samples.
 
     Magnitudes by non-negative least squares, phases by Griffin and Lim's iteration with momentum (Perraudin, Balazs
-    and Sondergaard 2013). Scaled down only where the peak would pass 1.
+    and Sondergaard 2013). Scaled down only where the peak would pass 1. Source: paper_notes/tacotron.md#sound
     """
     log_mel = np.asarray(log_mel, dtype=np.float64)
     if log_mel.ndim != 2 or log_mel.shape[0] != spec.bands or log_mel.shape[1] < 2:

@@ -1,4 +1,7 @@
-"""A vocabulary of our own: a unigram model of pieces, learnt from any lines of text with KoBERT's settings."""
+"""A vocabulary of our own: a unigram model of pieces, learnt from any lines of text with KoBERT's settings.
+
+Source: paper_notes/sentencepiece.md#unigram-model
+"""
 
 from __future__ import annotations
 

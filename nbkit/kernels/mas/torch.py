@@ -2,6 +2,8 @@
 
 The whole batch takes a step at each frame, four small operations a frame. A GPU spends its time on starting them, so
 this is for scores that must stay where they are; where they may be copied, `cpu` is faster (see nbkit.kernels.mas).
+
+Source: paper_notes/super_monotonic_align.md#column
 """
 
 from __future__ import annotations

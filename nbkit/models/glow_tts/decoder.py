@@ -2,7 +2,7 @@
 
 Inside, squeezed frames lie in rows: x [B, F, C], mask [B, F, 1], or None where every frame counts.
 
-Source: paper_notes/glow_tts.md#decoder
+Source: paper_notes/glow_tts.md#decoder; the three maps are of paper_notes/glow.md
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class ActNorm(nn.Module):
-    """A scale and a shift for each channel: z = bias + exp(log_scale) x."""
+    """A scale and a shift for each channel: z = bias + exp(log_scale) x. Source: paper_notes/glow.md#actnorm"""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -92,7 +92,10 @@ def frames(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class WaveNet(nn.Module):
-    """Gated dilated convolutions with residual and skip connections, conditioned on the speaker."""
+    """Gated dilated convolutions with residual and skip connections, conditioned on the speaker.
+
+    Source: paper_notes/wavenet.md#gate
+    """
 
     def __init__(self, c: GlowTTSConfig, speaker_channels: int):
         super().__init__()

@@ -3,7 +3,7 @@
     attend = within(places, ...)         once a forward pass, says how
     joined = attend(qkv, dropout)        in each layer: [T, 3, H, D] -> [T, H, D]
 
-Source: paper_notes/bert.md#attention
+Source: paper_notes/bert.md#attention, paper_notes/modernbert.md#unpadding
 """
 
 from __future__ import annotations
