@@ -210,6 +210,13 @@ def search(notes: Iterable[Note], words: Sequence[str]) -> list[Found]:
     return found
 
 
+def plain(text: str) -> str:
+    """A line of a note without the marks of Markdown, for a place that shows text as it is."""
+    text = re.sub(r"\[([^\]]*)\]\([^)\s]*\)", r"\1", text)
+    text = re.sub(r"(?<!\w)(\*\*|\*|`)(\S(?:.*?\S)?)\1(?!\w)", r"\2", text)
+    return text.removeprefix("- ").replace("\\|", "|").strip()
+
+
 def faults(notes: Sequence[Note]) -> list[str]:
     """What is wrong with notes, with what they name, and with what cites them, one line each."""
     root = workspace.root()

@@ -84,7 +84,8 @@ def _search(arguments: argparse.Namespace) -> int:
     if notes is None:
         return 1
     found = papers.search(notes, arguments.words)
-    for note, section, line in found:
+    for note, section, found_line in found:
+        line = papers.plain(found_line)
         print(f"paper_notes/{note.path.name}#{section.anchor}")
         print(f"    {line if len(line) <= _WIDTH else line[: _WIDTH - 1] + '…'}")
     if not found:

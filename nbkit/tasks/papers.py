@@ -35,7 +35,7 @@ def rows(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
     """A row of HEADS for each note; its name leads to the note, as seen from notebooks/."""
     return [
         (
-            note.year,
+            str(note.year),
             Link(note.short, f"../paper_notes/{note.path.name}"),
             note.about["line"],
             note.about["state"],
@@ -43,7 +43,7 @@ def rows(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
             sum(claim.second_hand for claim in note.claims()),
             sum(claim.looked_at for claim in note.claims()),
             ", ".join(name.split("_")[0] for name in note.about["notebook"]),
-            note.about["status"],
+            papers.plain(note.about["status"]),
         )
         for note in notes
     ]
@@ -62,7 +62,10 @@ def on_board(notes: Sequence[Note]) -> list[Paper]:
 def claims(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
     """The claims that something here speaks to: paper, claim, where from, here."""
     return [
-        (Link(note.short, f"../paper_notes/{note.path.name}"), claim.claim, claim.source, claim.here)
+        (
+            Link(note.short, f"../paper_notes/{note.path.name}"),
+            *map(papers.plain, (claim.claim, claim.source, claim.here)),
+        )
         for note in notes
         for claim in note.claims()
         if claim.looked_at
@@ -70,11 +73,10 @@ def claims(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
 
 
 def open_questions(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
-    """What each note leaves open, a row a question."""
+    """What each note leaves open, a row a note."""
     return [
-        (Link(note.short, f"../paper_notes/{note.path.name}"), question)
+        (Link(note.short, f"../paper_notes/{note.path.name}"), " · ".join(map(papers.plain, note.open_questions())))
         for note in notes
-        for question in note.open_questions()
     ]
 
 

@@ -164,6 +164,19 @@ def test_search_wants_all_words_and_names_the_section():
         papers.search(notes, [" "])
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("- **Why?** See [the note](a.md#b), `x`, *second-hand*", "Why? See the note, x, second-hand"),
+        ("2 * 3 * 4 and 9^2", "2 * 3 * 4 and 9^2"),
+        ("a \\| b", "a | b"),
+        (HOSTILE, HOSTILE),
+    ],
+)
+def test_marks_are_taken_off(text: str, shown: str):
+    assert papers.plain(text) == shown
+
+
 def test_notes_are_chosen_by_state_and_line():
     notes = [note(), note(GOOD.replace("line: flow", "line: data"), "other")]
     assert [one.name for one in papers.choose(notes, line="data")] == ["other"]
