@@ -221,10 +221,12 @@ def made_run() -> str:
         "A tiny KoBERT is trained on made text for some seconds; 41_kobert_pretrain and 42_kobert_classify train one."
     )
     pointer = os.environ.pop("NBKIT_RUN_POINTER", "")  # a notebook that runs headlessly is filed under its own record
-    start = _trained(KoBERTPretrainTask(KoBERTPretrain.preset("smoke")))
-    found = _trained(KoBERTClassifyTask(KoBERTClassify.preset("smoke", init_from=start, **MADE)))
-    os.environ["NBKIT_RUN_POINTER"] = pointer
-    return found
+    try:
+        start = _trained(KoBERTPretrainTask(KoBERTPretrain.preset("smoke")))
+        return _trained(KoBERTClassifyTask(KoBERTClassify.preset("smoke", init_from=start, **MADE)))
+    finally:  # also where the cell is interrupted
+        if pointer:
+            os.environ["NBKIT_RUN_POINTER"] = pointer
 
 
 def _trained(task: Any) -> str:

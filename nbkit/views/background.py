@@ -91,6 +91,9 @@ class Job:
         return Path(self.about["run"]) if "run" in self.about else None
 
     def _note(self, name: str, value: Any) -> None:
+        known = _read(self.folder / JOB)
+        if known.get("process") == self.about["process"]:  # another look at this run may have noted something too
+            self.about |= known
         self.about[name] = value
         record.write_json(self.folder / JOB, self.about)
 
