@@ -140,7 +140,9 @@ def _picture(path: Path, about: dict) -> dict[str, str]:
     data = path.read_bytes()
     if not data.startswith(b"\x89PNG"):
         raise ValueError("not a PNG")
-    return {"png": base64.b64encode(data).decode()}
+    # the page of a view lies beside its picture, and opens from a report that stays in its run folder
+    live = path.with_suffix(".html")
+    return {"png": base64.b64encode(data).decode(), "page": f"views/{live.name}" if live.exists() else ""}
 
 
 def _sound(path: Path, about: dict) -> dict[str, Any]:

@@ -125,3 +125,16 @@ def test_what_a_failed_notebook_said_is_on_the_page(full: Path):
 def test_another_folder_is_refused(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         report.write(tmp_path)
+
+
+def test_the_page_of_a_view_is_linked_and_others_are_not(tmp_path):
+    folder = tmp_path / "glow_tts-1a2b3c4d"
+    (folder / "views").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"task": "glow_tts", "parameters": {}}))
+    picture = style.png(style.axes(2, 1))
+    for name in ("player", "alignment"):
+        (folder / "views" / f"{name}.png").write_bytes(picture)
+    (folder / "views" / "player.html").write_text("<!doctype html>")
+    written = report.write(folder).read_text(encoding="utf8")
+    assert 'href="views/player.html"' in written
+    assert "views/alignment.html" not in written
