@@ -100,7 +100,13 @@ def page(models: Attention | Sequence[Attention], *, layer: int = -1, head: int 
     texts = [title, *data["tokens"], *(data["others"] or ())]
     font = style.font_face("".join(texts))
     document = render("attention.html", title=title, data=data, font=font)
-    return Page(document, poster(models, layer, head), 720, title)
+    return Page(document, poster(models, layer, head), _height(models), title)
+
+
+def _height(models: Sequence[Attention]) -> int:
+    """CSS pixels that a page as wide as a notebook needs: a row a token beside the grid; two models scroll."""
+    layers, _, tokens, _ = models[0].weights.shape
+    return 900 if len(models) > 1 else min(840, 330 + max(15 * tokens, 20 * layers))
 
 
 def _same_tokens(models: Sequence[Attention]) -> Attention:

@@ -126,7 +126,12 @@ class Knobs:
                     return
                 draft = made != self._wanted
                 made, values = self._wanted, dict(self.values)
-            self._make(made, draft, values)
+            try:
+                self._make(made, draft, values)
+            except BaseException:  # the page is gone; should it come back, a new thread speaks
+                with self._asked:
+                    self._working = False
+                raise
 
     def _make(self, number: int, draft: bool, values: dict[str, Value]) -> None:
         started = time.monotonic()

@@ -10,6 +10,7 @@ import numpy as np
 SECONDS = 8.0  # of a sound that are kept
 _BITS = 0.8  # how far libsndfile presses an MP3, 0 to 1: 40 kbit a second at 22,050 Hz
 _PICTURE_BYTES = 60_000
+_WAV_BYTES = 60_000  # where there is no MP3: less of the sound instead of a large notebook
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz that an MP3 can have
 
 
@@ -17,7 +18,7 @@ def sound(wave: np.ndarray, rate: int) -> str:
     """A data address that an <audio> plays: MP3, its beginning where it is long, as loud as it is.
 
     wave   float [S] in [-1, 1]
-    rate   Hz; a sound of a rate that MP3 does not know becomes a WAV
+    rate   Hz; a sound of a rate that MP3 does not know becomes a WAV, and less of it is kept
     raises ValueError for anything else
     """
     import soundfile
@@ -30,7 +31,8 @@ def sound(wave: np.ndarray, rate: int) -> str:
     if rate <= 0:
         raise ValueError(f"a sample wants a rate above 0 Hz, got {rate}; give that of the wave")
     pressed = rate in _RATES and "MP3" in soundfile.available_formats()
-    kept = np.clip(wave[: int(rate * SECONDS)].astype(np.float32), -1, 1)
+    most = int(rate * SECONDS) if pressed else min(int(rate * SECONDS), _WAV_BYTES // 2)
+    kept = np.clip(wave[:most].astype(np.float32), -1, 1)
     if len(kept) < len(wave):  # a cut would click
         fade = min(len(kept), rate // 50)
         kept[len(kept) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
