@@ -126,8 +126,8 @@ def test_the_operator_keeps_the_rules_of_torch():
 def alignment(z, mean, T, F):
     with torch.no_grad():
         scores = torch.baddbmm(-0.5 * (mean**2).sum(1, keepdim=True), z.transpose(1, 2), mean)
-        _, frame_to_token, _ = cuda.search(scores, T, F)
-    return mean.gather(2, frame_to_token[:, None].expand(-1, mean.shape[1], -1)).sum() + z.sum()
+        path = maximum_path(scores, T, F, layout="bft", impl="emulated")
+    return mean.gather(2, path.frame_to_token[:, None].expand(-1, mean.shape[1], -1)).sum() + z.sum()
 
 
 def test_compile_passes_over_it():
@@ -150,12 +150,24 @@ def test_scores_on_a_gpu_stay_there_and_are_not_looked_at(monkeypatch):
     with FakeTensorMode():
         scores, wide = (torch.zeros(2, 20, n, device="cuda") for n in (9, 2049))
         T, F = (torch.zeros(2, dtype=torch.int64, device="cuda") for _ in range(2))
-        monkeypatch.setattr(cuda, "lacking", lambda: None)
+        monkeypatch.setattr(cuda, "lacking", lambda device: None)
         path = maximum_path(scores, T, F, layout="bft")
         assert {array.device.type for array in path} == {"cuda"}
         assert [tuple(array.shape) for array in path] == [(2, 9), (2, 20), (2,)]
         assert dispatch.choices["maximum_path"] == "cupy: one kernel where the scores are"
         assert mas._preferred(wide, 2049)[1].startswith("more than 2,048 tokens; copying the scores takes less")
-        monkeypatch.setattr(cuda, "lacking", lambda: "no CuPy (it is not there)")
+        monkeypatch.setattr(cuda, "lacking", lambda device: "no CuPy (it is not there)")
         assert mas._preferred(scores, 9)[0] == "cpu"
         assert mas._preferred(scores, 9)[1].startswith("no CuPy (it is not there); copying")
+
+
+def test_a_kernel_that_fails_its_trial_is_not_taken(monkeypatch):
+    here = torch.device("cpu")
+    assert cuda.trial(here) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(cuda, "SOURCE", cuda.SOURCE.with_name("lost.cu"))
+        assert cuda.trial(here).startswith("mas.cu does not run on cpu (FileNotFoundError: ")
+    with monkeypatch.context() as patch:
+        patch.setattr(cuda, "search", lambda log_p, *lengths: torch.ops.nbkit.maximum_path(-log_p, *lengths))
+        assert cuda.trial(here) == "mas.cu and the reference differ on cpu"
+    assert cuda.lacking.__wrapped__(here).startswith("no CuPy (") or cuda.lacking(here) is None

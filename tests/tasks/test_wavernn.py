@@ -50,7 +50,7 @@ def test_trains_makes_sound_exports_and_opens_again():
     for source in (run.name, run.folder, checkpoint, task.export(result, run.folder)):
         np.testing.assert_array_equal(vocoders.open_vocoder(source).vocode(log_mel, seed=3), here)
     assert vocoders.newest_run() == run.name
-    assert {path.suffix for path in (run.folder / "audio").iterdir()} == {".wav"}
+    assert {path.suffix for path in (run.folder / "audio").iterdir()} == {".wav", ".json"}
     with pytest.raises(FileNotFoundError, match=rf"got no-such-run; runs: {run.name}"):
         vocoders.open_vocoder("no-such-run")
 

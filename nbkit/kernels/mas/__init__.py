@@ -55,8 +55,8 @@ def maximum_path(log_p, token_lengths, frame_lengths, *, layout: str = "btf", im
     items, width, height = log_p.shape if layout == "btf" else (log_p.shape[0], log_p.shape[2], log_p.shape[1])
     search = dispatch.choose("maximum_path", impl, _IMPLEMENTATIONS, *_preferred(log_p, width))
     lengths = (token_lengths, frame_lengths)
-    stays = search in (_torch, _cupy)  # takes and gives tensors where they are
-    if not stays or not any(map(_far, lengths)):
+    stays = search in (_torch, _cupy, _emulated)  # takes and gives tensors where they are
+    if not stays or not (any(map(_far, lengths)) or _compiling()):
         lengths = tuple(np.array(_numpy(one), np.int64) for one in lengths)
         _check(items, width, height, *lengths)
     scores = _tensor(log_p) if stays else _numpy(log_p).astype(np.float32, copy=False)
@@ -90,21 +90,27 @@ def _preferred(log_p, width: int) -> tuple[str, str]:
     """
     if not _far(log_p):
         return "cpu", "the fastest"
-    lacking = f"the scores are on {log_p.device.type}" if log_p.device.type != "cuda" else _lacking(width)
+    lacking = f"the scores are on {log_p.device.type}" if log_p.device.type != "cuda" else _lacking(log_p, width)
     if lacking is None:
         return "cupy", "one kernel where the scores are"
     return "cpu", f"{lacking}; copying the scores takes less time than starting an operation for each frame"
 
 
-def _lacking(width: int) -> str | None:
+def _lacking(log_p, width: int) -> str | None:
     from nbkit.kernels.mas import cuda
 
-    return cuda.lacking() if width <= cuda.LONGEST else f"more than {cuda.LONGEST:,} tokens"
+    return cuda.lacking(log_p.device) if width <= cuda.LONGEST else f"more than {cuda.LONGEST:,} tokens"
 
 
 def _far(array) -> bool:
     """Whether an array lies where looking at it means waiting for a device."""
     return hasattr(array, "detach") and array.device.type != "cpu"
+
+
+def _compiling() -> bool:
+    import torch
+
+    return torch.compiler.is_compiling()
 
 
 def _numpy(array) -> np.ndarray:
@@ -157,7 +163,7 @@ def _cupy(scores, tokens, frames):
 def _emulated(scores, tokens, frames):
     from nbkit.kernels.mas import cuda
 
-    scores = _tensor(scores)
+    scores = scores.cpu()
     return cuda.search(scores, *_lengths(scores, tokens, frames))
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nbkit.kernels.mas import reference
+
 SOURCE = Path(__file__).with_name("mas.cu")
 TILE, TOKENS = 32, 64  # as in mas.cu: frames of a tile, tokens of a warp
 AHEAD = {256: 32, 512: 16, 1024: 8}  # most threads of a block -> frames fetched ahead, as its registers allow
@@ -26,15 +28,30 @@ def search(log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple
     return torch.ops.nbkit.maximum_path(log_p.contiguous(), token_lengths, frame_lengths)
 
 
+@torch.compiler.assume_constant_result
 @functools.cache
-def lacking() -> str | None:
-    """What is missing to run on a GPU here, or None."""
+def lacking(device: torch.device) -> str | None:
+    """What is missing to search on this GPU, or None. The first call compiles the kernels and tries them."""
     try:
         import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         return f"no CuPy ({error})"
     if not hasattr(cupy.cuda.Stream, "from_external") or not hasattr(torch.cuda.Stream, "__cuda_stream__"):
         return "CuPy or torch is too old to share a stream"
+    return trial(device)
+
+
+def trial(device: torch.device) -> str | None:
+    """Search a small batch there. What went wrong, or None."""
+    scores = np.random.default_rng(0).normal(size=(2, 90, 70)).astype(np.float32)
+    lengths = np.array([70, 33]), np.array([90, 71])
+    try:
+        given = (torch.from_numpy(array).to(device) for array in (scores, *lengths))
+        found = [array.cpu().numpy() for array in search(*given)]
+    except Exception as error:  # whatever a driver or a compiler says
+        return f"mas.cu does not run on {device} ({type(error).__name__}: {error})"
+    if not all(map(np.array_equal, found, reference.search(scores, *lengths))):
+        return f"mas.cu and the reference differ on {device}"
     return None
 
 
