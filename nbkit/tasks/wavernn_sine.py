@@ -46,7 +46,7 @@ class SineTask(WaveRNNTask):
     name = "wavernn_sine"
 
     def open(self) -> None:
-        self.spec, self.fingerprint, self.title = SPEC, f"{LOUDNESS} sin, {SPEC.fingerprint}", "a tone"
+        self.spec, self.fingerprint, self.title = SPEC, f"{LOUDNESS} sin, {SPEC.fingerprint}", "tone"
 
     def clips(self) -> tuple[list[Clip], list[Clip]]:
         phases = 2 * np.pi * np.arange(PHASES + 1) / (PHASES + 1)
@@ -66,7 +66,8 @@ class SineTask(WaveRNNTask):
     def hum(self, modules: Modules, seconds: float = 1.0, **how: Any) -> np.ndarray:
         """What the model makes of the mel of the tone, drawing one sample after the other."""
         wanted = audio.log_mel(self.tone(seconds), self.spec)
-        return self.vocoder(modules).vocode(wanted, **({"fold": 0.0} | how))
+        asked: dict[str, Any] = {"fold": 0.0, **how}
+        return self.vocoder(modules).vocode(wanted, **asked)
 
     def measure(self, modules: Modules) -> Tone:
         """The tone in a second that the model hums, without the beginning, in which it finds in."""
