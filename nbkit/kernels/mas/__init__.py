@@ -46,7 +46,8 @@ def maximum_path(log_p, token_lengths, frame_lengths, *, layout: str = "btf", im
     impl            "reference", "cpu", "torch", "cupy" (on a GPU), "emulated" (its kernel on the CPU) or "auto"
     returns         Alignment. No score raises: that would wait for the device. See Alignment.valid and .checked().
     raises          AlignmentError, naming the row, for an empty item or more tokens than frames. Only lengths on the
-                    host are looked at; where they lie on a device and so does the search, such an item is not valid.
+                    host are looked at; where they lie on a device and so does the search, or torch.compile traces the
+                    call, such an item is not valid.
     """
     if layout not in ("btf", "bft"):
         raise ValueError(f"layout is 'btf' for [B, T, F] or 'bft' for [B, F, T], got {layout!r}")
