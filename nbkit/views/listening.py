@@ -10,6 +10,7 @@ needs no script in the page, works with ipywidgets 7.7 and 8, stops what played 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import threading
@@ -160,11 +161,13 @@ class Test:
         return {"question": number, "listener": self.path.stem, **self.questions[number].about, **answer}
 
     def _ipython_display_(self) -> None:
-        from IPython.display import Image, display
+        from IPython.display import display
 
         done, total = len(self.answers()), len(self.questions)
         if colab.headless():
-            display(Image(self.face(), alt=f"{self.kind.question} {done} of {total} answered"))
+            words = f"{self.kind.question} {done} of {total} answered"
+            # not an Image: that of IPython 7.34, which Colab has, takes no words
+            display({"image/png": base64.b64encode(self.face()).decode(), "text/plain": words}, raw=True)
         else:
             display(self.widget())
 

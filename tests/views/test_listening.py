@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -180,11 +181,11 @@ def test_nobody_is_waited_for_where_nobody_looks(path, monkeypatch):
 
     shown = []
     monkeypatch.setenv("NBKIT_HEADLESS", "1")
-    monkeypatch.setattr(IPython.display, "display", shown.append)
+    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: shown.append(bundle))
     listening.Test("ab", questions("ab"), RATE, path)._ipython_display_()
-    (picture,) = shown
-    assert picture.data.startswith(b"\x89PNG")
-    assert picture.alt == "Which one sounds better? 0 of 3 answered"
+    (bundle,) = shown
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert bundle["text/plain"] == "Which one sounds better? 0 of 3 answered"
     assert not path.exists()
 
 
