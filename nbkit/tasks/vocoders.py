@@ -9,12 +9,11 @@ from typing import ClassVar
 
 import torch
 
-from nbkit.base import record, workspace
 from nbkit.base.params import Params, param
 from nbkit.data.audio import MelSpec
 from nbkit.models import wavernn
 from nbkit.models.wavernn import Vocoder
-from nbkit.train.store import MANIFEST, CheckpointStore, load
+from nbkit.train import trained
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class WaveRNNVocode(Params):
 
 def newest_run() -> str:
     """The name of the WaveRNN run that was written to last and has a checkpoint; empty where there is none."""
-    sounding = (run for run in record.runs("wavernn") if CheckpointStore(run.folder / "checkpoints").steps())
-    return next((run.name for run in sounding), "")
+    return trained.newest_run("wavernn")
 
 
 def open_vocoder(source: str | os.PathLike) -> Vocoder:
@@ -50,16 +48,7 @@ def open_vocoder(source: str | os.PathLike) -> Vocoder:
     path = Path(source)
     if path.is_file():
         return wavernn.load(path)
-    folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
-    if (path / MANIFEST).is_file():
-        checkpoint = load(path)
-    else:
-        checkpoint = CheckpointStore(folder / "checkpoints").newest() if folder.is_dir() else None
-    if checkpoint is None:
-        known = ", ".join(r.name for r in record.runs("wavernn")) or "none yet; run 31_wavernn_train first"
-        raise FileNotFoundError(f"wanted a run with a checkpoint or an export, got {source}; runs: {known}")
-    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
-    return wavernn.from_parts(weights, checkpoint.about)
+    return wavernn.from_parts(*trained.parts(source, "wavernn", "31_wavernn_train"))
 
 
 @torch.no_grad()

@@ -9,13 +9,12 @@ from typing import ClassVar
 
 import torch
 
-from nbkit.base import record, workspace
 from nbkit.base.params import Params, param
 from nbkit.data.audio import MelSpec
 from nbkit.data.speech import TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
-from nbkit.train.store import MANIFEST, CheckpointStore, load
+from nbkit.train import trained
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class GlowTTSSpeak(Params):
 
 def newest_run() -> str:
     """The name of the Glow-TTS run that was written to last and can speak; empty where there is none."""
-    spoken = (run for run in record.runs("glow_tts") if CheckpointStore(run.folder / "checkpoints").steps())
-    return next((run.name for run in spoken), "")
+    return trained.newest_run("glow_tts")
 
 
 def open_voice(source: str | os.PathLike) -> Voice:
@@ -48,16 +46,7 @@ def open_voice(source: str | os.PathLike) -> Voice:
     path = Path(source)
     if path.is_file():
         return glow_tts.load(path)
-    folder = path if (path / record.CONFIG).exists() else workspace.runs() / path
-    if (path / MANIFEST).is_file():
-        checkpoint = load(path)
-    else:
-        checkpoint = CheckpointStore(folder / "checkpoints").newest() if folder.is_dir() else None
-    if checkpoint is None:
-        known = ", ".join(r.name for r in record.runs("glow_tts")) or "none yet; run 22_glow_train first"
-        raise FileNotFoundError(f"wanted a run with a checkpoint or an export, got {source}; runs: {known}")
-    weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
-    return glow_tts.from_parts(weights, checkpoint.about)
+    return glow_tts.from_parts(*trained.parts(source, "glow_tts", "22_glow_train"))
 
 
 @torch.no_grad()

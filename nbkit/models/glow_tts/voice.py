@@ -15,6 +15,7 @@ from nbkit.base import seeds
 from nbkit.data import audio
 from nbkit.data.audio import MelSpec
 from nbkit.data.speech import TokenReader
+from nbkit.models import exports
 from nbkit.models.glow_tts import published
 from nbkit.models.glow_tts.config import GlowTTSConfig
 from nbkit.models.glow_tts.model import GlowTTS
@@ -148,21 +149,8 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Voice:
 
 def load(path: str | os.PathLike) -> Voice:
     """Open an export, or a checkpoint of the authors' implementation. raises ValueError for a file that is neither."""
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
     path = Path(path)
     if published.is_one(path):
         model, reader, spec = published.read(path)
         return Voice(model, reader, spec, tuple(map(str, range(model.config.speakers))), "en")
-    try:
-        with safe_open(path, framework="pt") as file:
-            kept = (file.metadata() or {}).get("nbkit")
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"wanted a Glow-TTS export (.safetensors), {path} cannot be read: {error}; export it again"
-        ) from error
-    if kept is None:
-        raise ValueError(f"wanted a Glow-TTS export, {path} has no description of nbkit; export it with Voice.save")
-    return from_parts(weights, json.loads(kept))
+    return from_parts(*exports.read(path, "Glow-TTS", "Voice.save"))

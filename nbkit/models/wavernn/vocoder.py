@@ -15,6 +15,7 @@ from torch import Tensor
 from nbkit.base import seeds
 from nbkit.data.audio import MelSpec
 from nbkit.kernels import wavernn_sampler
+from nbkit.models import exports
 from nbkit.models.wavernn import distribution, folding
 from nbkit.models.wavernn.config import WaveRNNConfig
 from nbkit.models.wavernn.model import WaveRNN
@@ -121,18 +122,5 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Vocoder:
 
 def load(path: str | os.PathLike) -> Vocoder:
     """Open an export. raises ValueError for a file that is none."""
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
     path = Path(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            kept = (file.metadata() or {}).get("nbkit")
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"wanted a WaveRNN export (.safetensors), {path} cannot be read: {error}; export it again"
-        ) from error
-    if kept is None:
-        raise ValueError(f"wanted a WaveRNN export, {path} has no description of nbkit; export it with Vocoder.save")
-    return from_parts(weights, json.loads(kept))
+    return from_parts(*exports.read(path, "WaveRNN", "Vocoder.save"))
