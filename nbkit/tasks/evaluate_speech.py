@@ -16,6 +16,8 @@ from nbkit.data.audio import MelSpec
 from nbkit.data.manifest import Dataset, Utterance
 from nbkit.evaluate import recognise, sound, text
 from nbkit.evaluate.recognise import Recogniser
+from nbkit.tasks import intelligibility, voices
+from nbkit.tasks.intelligibility import Heard, Said
 
 Wave = np.ndarray
 MEASURES = {"mcd": "MCD, dB", "f0_rmse": "F0, cents", "voicing_error": "voicing", "pace": "pace", "cer": "CER"}
@@ -27,7 +29,10 @@ class EvaluateSpeech(Params):
 
     dataset: str = param("espeak_en", "A data set of speech. `nbkit data list` shows them.")
     count: int = param(16, "Sentences that are spoilt and measured.", unit="sentences", low=3)
-    source: str = param("", "A voice to measure: a run or an export of 22_glow_train. Empty measures none.")
+    source: str = param(
+        "", "A voice to measure: a run of 22_glow_train, on its own data set; or an export. Empty measures none."
+    )
+    noise_scale: float = param(0.333, "Temperature of the voice.", low=0.0, high=2.0)
     seed: int = param(0, "Decides the noise, and the draws behind the intervals.", low=0)
 
     PRESETS: ClassVar = {"smoke": {"count": 3}}
@@ -59,10 +64,10 @@ class Bench:
 
     def __init__(self, config: EvaluateSpeech):
         self.config, self.spec = config, MelSpec()
-        self.dataset: Dataset = manifest.open_dataset(config.dataset)
+        own = voices.learnt_from(config.source) if config.source else None
+        self.dataset: Dataset = own or manifest.open_dataset(config.dataset)
         rows = self.dataset.rows
-        picked = np.linspace(0, len(rows) - 1, min(config.count, len(rows))).astype(int)
-        self.rows: list[Utterance] = [rows[i] for i in dict.fromkeys(picked.tolist())]
+        self.rows: list[Utterance] = [rows[i] for i in spread(len(rows), config.count)]
         self.waves: list[Wave] = [audio.load(row.audio, self.spec.rate, resample=True) for row in self.rows]
         self.recogniser = hearing(self.dataset)
 
@@ -164,27 +169,52 @@ def correlations(measured: Mapping[str, Measured], seed: int) -> list[tuple[str,
     return lines
 
 
-def spoken(bench: Bench, count: int) -> dict[str, list[tuple[str, ...]]]:
-    """What a voice says, beside the recordings: sentences that it learnt from and others, measured.
+def spoken(bench: Bench) -> dict[str, Said]:
+    """What a voice says, beside the recordings: sentences that it learnt from ("known") and others ("new").
 
-    returns  {"known": lines, "new": lines}, each (measure, of the voice); empty where no voice was asked for
+    returns  nothing where no voice was asked for
     """
-    from nbkit.tasks import voices
-
     if not bench.config.source:
         return {}
-    voice, found = voices.open_voice(bench.config.source), {}
+    groups = {}
     for name, split in (("known", "train"), ("new", "validation")):
-        rows = bench.dataset.split(split)[:count]
-        waves = [voice.speak(row.text, speaker=row.speaker).wave for row in rows]
-        given = [audio.load(row.audio, bench.spec.rate, resample=True) for row in rows]
-        pairs = [sound.compare(wave, one, bench.spec) for wave, one in zip(waves, given)]
+        rows = bench.dataset.split(split)
+        groups[name] = [rows[i] for i in spread(len(rows), bench.config.count)]
+    voice = voices.open_voice(bench.config.source)
+    return intelligibility.say(voice, groups, bench.config.noise_scale)
+
+
+def of_the_voice(bench: Bench, said: Mapping[str, Said]) -> list[tuple[str, ...]]:
+    """A line for each measure of each group of sentences; none where no voice was asked for."""
+    lines = []
+    for name, group in said.items():
+        pairs = [sound.compare(wave, one, bench.spec) for wave, one in zip(group.spoken, group.recorded, strict=True)]
         values = {field: np.array([getattr(one, field) for one in pairs]) for field in sound.Comparison._fields}
         values["pace"] = np.abs(values["pace"])
-        values["cer"] = bench.error_rates(waves, [row.text for row in rows])
         measured = Measured(values)
-        found[name] = [(MEASURES[one], told(measured, one, bench.config.seed)) for one in MEASURES]
-    return found
+        lines += [(name, MEASURES[one], told(measured, one, bench.config.seed)) for one in values]
+    return lines
+
+
+def understood(bench: Bench, said: Mapping[str, Said]) -> dict[str, Heard]:
+    """What a recogniser makes of the voice and of the recordings; nothing where either is missing."""
+    if bench.recogniser is None or not said:
+        return {}
+    return intelligibility.compare(bench.recogniser, said, bench.spec, bench.config.seed)
+
+
+def understood_by_step(bench: Bench, said: Mapping[str, Said]) -> dict[int, Heard]:
+    """The same of the new sentences (of the known, where there are none) at each checkpoint of the run."""
+    rows = [*(said["new"].rows or said["known"].rows)] if said else []
+    if bench.recogniser is None or len(rows) < 2:
+        return {}
+    config = bench.config
+    return intelligibility.by_step(bench.recogniser, config.source, rows, config.noise_scale, seed=config.seed)
+
+
+def spread(rows: int, count: int) -> list[int]:
+    """`count` of so many rows, evenly apart; all where there are fewer."""
+    return sorted({*np.linspace(0, rows - 1, min(count, rows)).astype(int).tolist()})
 
 
 def faulty(bench: Bench) -> list[tuple[str | float, ...]]:

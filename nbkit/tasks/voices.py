@@ -9,8 +9,11 @@ from typing import ClassVar
 
 import torch
 
+from nbkit.base import record, workspace
 from nbkit.base.params import Params, param
+from nbkit.data import manifest
 from nbkit.data.audio import MelSpec
+from nbkit.data.manifest import Dataset
 from nbkit.data.speech import TokenReader
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
@@ -47,6 +50,16 @@ def open_voice(source: str | os.PathLike) -> Voice:
     if path.is_file():
         return glow_tts.load(path)
     return glow_tts.from_parts(*trained.parts(source, "glow_tts", "22_glow_train"))
+
+
+def learnt_from(source: str | os.PathLike) -> Dataset | None:
+    """The data set of the run (or checkpoint of a run) that made a voice, split as it was then; None of an export."""
+    places = [Path(source), workspace.runs() / source, Path(source).absolute().parent.parent]
+    folder = next((place for place in places if (place / record.CONFIG).is_file()), None)
+    if folder is None:
+        return None
+    asked = record.Record.read(folder).config["parameters"]
+    return manifest.open_dataset(asked["dataset"], asked.get("utterances", 0))
 
 
 @torch.no_grad()
