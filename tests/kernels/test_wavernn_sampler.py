@@ -7,7 +7,7 @@ import torch
 from nbkit.kernels import dispatch
 from nbkit.kernels.wavernn_sampler import State, Weights, reference, sample
 
-IMPLEMENTATIONS = ["reference", "cpu"]
+IMPLEMENTATIONS = ["reference", "cpu", "torch"]
 each_implementation = pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 each_shape = pytest.mark.parametrize(
     ("output", "grus", "sizes"),
@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_refused():
         sample(made, conditioning, uniforms, given=forced[:2])
     with pytest.raises(ValueError, match=r"state\.hidden \[2, 3, 12\], got \[1, 3, 12\]"):
         sample(made, conditioning, uniforms, state=State(torch.zeros(3), torch.zeros(1, 3, 12)))
-    with pytest.raises(ValueError, match="reference, cpu and auto, got 'gpu'"):
+    with pytest.raises(ValueError, match=r"reference, cpu, torch, .* and auto, got 'gpu'"):
         sample(made, conditioning, uniforms, impl="gpu")
     with pytest.raises(ValueError, match="mixture or classes, got 'gauss'"):
         sample(made._replace(output="gauss"), conditioning, uniforms)

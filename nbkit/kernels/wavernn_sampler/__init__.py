@@ -23,6 +23,7 @@ class Weights(NamedTuple):
     entry: tuple[Any, Any]  # weight [H, 1 + bands + A], bias [H]
     grus: tuple[tuple[Any, Any, Any, Any], ...]  # W_ih [3H, H (+ A but for the first)], W_hh [3H, H], b_ih, b_hh [3H]
     layers: tuple[tuple[Any, Any], ...]  # [L, H + A], [L, L + A], [O, L], each with its bias
+    half: bool = False  # "cupy" keeps them in 16 bits, where 32 do not fit on the chip; others take no notice
 
     @property
     def aux(self) -> int:
@@ -72,12 +73,14 @@ def sample(weights, conditioning, uniforms, *, state=None, given=None, logits=Fa
     given          [B, S]: what each step is to take for its draw, whatever it drew, so that two implementations can be
                    compared step by step. The samples that come back are still those drawn.
     logits         give back the logits of each step, too
-    impl           "reference" (a loop of PyTorch), "cpu" (numba, one fused loop) or "auto"
+    impl           "reference" (a loop of PyTorch), "cpu" (numba, one fused loop), "torch" (PyTorch in buffers),
+                   "cuda_graph" (the same, replayed), "cupy" (one kernel for all samples), "emulated" (that kernel on a
+                   CPU) or "auto"
     returns        Sampled, of the kind and on the device of the conditioning. Inputs are not written to.
     raises         ValueError for shapes that do not fit together
     """
     _check(weights, conditioning, uniforms, state, given)
-    draw = dispatch.choose("wavernn_sampler", impl, _IMPLEMENTATIONS, *_preferred(conditioning))
+    draw = dispatch.choose("wavernn_sampler", impl, _IMPLEMENTATIONS, *_preferred(weights, conditioning))
     found = draw(weights, conditioning, uniforms, state, given, logits)
     x, hidden, told = (_like(one, conditioning) for one in (found[0], found[1], found[2]))
     taken: Any = x if given is None else _like(given, conditioning)
@@ -102,10 +105,18 @@ def _check(weights, conditioning, uniforms, state, given) -> None:
             raise ValueError(f"wavernn_sampler wants {name} {list(size)}, got {list(array.shape)}; cut or make it anew")
 
 
-def _preferred(conditioning) -> tuple[str, str]:
-    if hasattr(conditioning, "detach") and conditioning.device.type != "cpu":
-        return "reference", f"the conditioning is on {conditioning.device.type}"
-    return "cpu", "the fastest on a processor"
+def _preferred(weights, conditioning) -> tuple[str, str]:
+    """What "auto" takes, and why."""
+    if not hasattr(conditioning, "detach") or conditioning.device.type == "cpu":
+        return "cpu", "the fastest on a processor"
+    if conditioning.device.type != "cuda":
+        return "torch", f"the conditioning is on {conditioning.device.type}"
+    from nbkit.kernels.wavernn_sampler import torch
+
+    missing = torch.lacking(conditioning.device)
+    if missing is None:
+        return "cuda_graph", "the operations of many samples are started at once"
+    return "torch", missing
 
 
 def _numpy(array) -> np.ndarray:
@@ -136,4 +147,16 @@ def _cpu(*arguments):
     return cpu.sample(*arguments)
 
 
-_IMPLEMENTATIONS = {"reference": _reference, "cpu": _cpu}
+def _torch(*arguments):
+    from nbkit.kernels.wavernn_sampler import torch
+
+    return torch.sample(*arguments)
+
+
+def _cuda_graph(*arguments):
+    from nbkit.kernels.wavernn_sampler import torch
+
+    return torch.replay(*arguments)
+
+
+_IMPLEMENTATIONS = {"reference": _reference, "cpu": _cpu, "torch": _torch, "cuda_graph": _cuda_graph}
