@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -11,8 +12,11 @@ import torch
 from nbkit.base.amounts import size
 
 
-def accelerator(precision: str):
-    """Hugging Face accelerate's Accelerator for a declared precision; "auto" is settled here."""
+def accelerator(precision: str, tracker: str = "", tracker_folder: Path | None = None):
+    """Hugging Face accelerate's Accelerator for a declared precision; "auto" is settled here.
+
+    tracker, tracker_folder   what hears the numbers of training, see train.tracker, and where it writes
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -21,7 +25,10 @@ def accelerator(precision: str):
     # without a GPU accelerate would take each process that torchrun starts for the only one
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     return Accelerator(
-        mixed_precision={"fp32": "no"}.get(settled, settled), cpu=not (alone or torch.cuda.is_available())
+        mixed_precision={"fp32": "no"}.get(settled, settled),
+        cpu=not (alone or torch.cuda.is_available()),
+        log_with=tracker or None,
+        project_dir=tracker_folder,
     )
 
 

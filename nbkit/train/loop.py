@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from nbkit.base import colab, record, seeds
 from nbkit.kernels import dispatch
-from nbkit.train import inventory, pictures
+from nbkit.train import inventory, pictures, tracker
 from nbkit.train.device import accelerator, memory, tensors
 from nbkit.train.signals import Signals
 from nbkit.train.store import Checkpoint, CheckpointStore
@@ -72,6 +72,7 @@ def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record
             raise TrainingError(told) from error
         raise
     finally:
+        state.tracker.close()
         state.leave_the_display()
     signals.pass_on()
     return FitResult(state.step, reason, state.plain_modules())
@@ -82,9 +83,11 @@ class _Run:
 
     def __init__(self, task: Task, config: Training, store: CheckpointStore, run: record.Record):
         self.task, self.config, self.store, self.run = task, config, store, run
-        self.accelerator = accelerator(config.precision)
+        tracker.check(config.tracker)
+        self.accelerator = accelerator(config.precision, config.tracker, run.folder / tracker.FOLDER)
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.display = Display(run.name, config.stop_at, stream=None if self.rank == 0 else io.StringIO())
+        self.tracker = tracker.Tracker(config.tracker, self.accelerator, run, self.display.note)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
         self.terms = sorted(task.weights(tensors(task.batches("train", 0, 1)[0], torch.device("cpu"))))
         self.validation_loss: float | None = None
@@ -122,6 +125,7 @@ class _Run:
             f"; code changed since it ran last: {', '.join(self.run.changed_code)}" if self.run.changed_code else ""
         )
         self.display.note(f"{self.run.name} {where} on {self.accelerator.device}, {self.precision}{changed}")
+        self.tracker.start()
         if self.step >= self.config.stop_at:
             self.display.note(f"nothing to do before step {self.config.stop_at}; raise stop_at to train longer")
 
@@ -379,6 +383,7 @@ class _Run:
 
     def _log(self, row: dict[str, Any]) -> None:
         self.run.log(row)
+        self.tracker.log(row)
         if self.rank == 0:
             self.display.update(row)
 

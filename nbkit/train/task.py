@@ -48,6 +48,12 @@ class Training(Params):
         0.0, "Stop and save after this time, to be resumed. 0 means no limit.", unit="minutes", low=0.0, identity=False
     )
     workers: int = param(0, "Processes that load batches. Does not change the result.", low=0, high=16, identity=False)
+    tracker: str = param(
+        "",
+        "Also show the curves there, from files in the run's folder. Empty: nowhere else.",
+        choices=("", "tensorboard", "wandb", "mlflow"),
+        identity=False,
+    )
     disconnect_when_done: bool = param(
         False, "On a Colab page, give the machine back after the last cell.", identity=False
     )
