@@ -30,9 +30,10 @@ class Usage(NamedTuple):
 
 def kernels() -> dict[Path, tuple[str, ...]]:
     """Every .cu file of the package and its kernels."""
-    from nbkit.kernels.mas import cuda
+    from nbkit.kernels.flow import cuda as flow
+    from nbkit.kernels.mas import cuda as mas
 
-    return {cuda.SOURCE: cuda.KERNELS}
+    return {room.SOURCE: room.KERNELS for room in (flow, mas)}
 
 
 def compile(source: Path, names: tuple[str, ...], architecture: int) -> list[Usage]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nbkit.kernels import launch
 from nbkit.kernels.mas import reference
 
 SOURCE = Path(__file__).with_name("mas.cu")
@@ -32,13 +33,7 @@ def search(log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple
 @functools.cache
 def lacking(device: torch.device) -> str | None:
     """What is missing to search on this GPU, or None. The first call compiles the kernels and tries them."""
-    try:
-        import cupy  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        return f"no CuPy ({error})"
-    if not hasattr(cupy.cuda.Stream, "from_external") or not hasattr(torch.cuda.Stream, "__cuda_stream__"):
-        return "CuPy or torch is too old to share a stream"
-    return trial(device)
+    return launch.lacking() or trial(device)
 
 
 def trial(device: torch.device) -> str | None:
@@ -55,7 +50,7 @@ def trial(device: torch.device) -> str | None:
     return None
 
 
-def _search(launch, log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _search(start, log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     items, height, width = log_p.shape
     if width > LONGEST:
         raise ValueError(f"mas.cu wants at most {LONGEST:,} tokens, got {width:,}; use impl='cpu'")
@@ -67,7 +62,7 @@ def _search(launch, log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor)
     name = KERNELS[2 * sum(threads > most for most in AHEAD) + (not pairs)]
     words = log_p.new_empty(items * -(-height // TILE) * 2 * threads, dtype=torch.uint32)
     tensors = (log_p, token_lengths, frame_lengths, durations, frame_to_token, valid, words)
-    launch(name, (items,), (threads,), tensors, (np.int32(height), np.int32(width)))
+    start(SOURCE, KERNELS, name, (items,), (threads,), (*tensors, np.int32(height), np.int32(width)))
     return durations, frame_to_token, valid
 
 
@@ -77,33 +72,8 @@ def _outputs(log_p: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> tup
     return durations, frame_to_token, log_p.new_empty(items, dtype=torch.bool)
 
 
-def _on_gpu(name: str, grid: tuple, block: tuple, tensors: tuple[Tensor, ...], numbers: tuple) -> None:
-    import cupy  # pyright: ignore[reportMissingImports]
-
-    device = tensors[0].device
-    stream = cupy.cuda.Stream.from_external(torch.cuda.current_stream(device))
-    with cupy.cuda.Device(device.index), stream:
-        _compiled(name, device.index)(grid, block, (*(one.data_ptr() for one in tensors), *numbers))
-
-
-@functools.cache
-def _compiled(name: str, device: int):
-    """The kernel, compiled for the device that is current."""
-    import cupy  # pyright: ignore[reportMissingImports]
-
-    return cupy.RawModule(
-        code=SOURCE.read_text(encoding="utf-8"), options=("-std=c++17",), name_expressions=KERNELS
-    ).get_function(name)
-
-
-def _emulated(name: str, grid: tuple, block: tuple, tensors: tuple[Tensor, ...], numbers: tuple) -> None:
-    from nbkit.kernels import emulator
-
-    emulator.module(SOURCE, name_expressions=KERNELS).kernel(name)(grid, block, (*tensors, *numbers))
-
-
 _library = torch.library.Library("nbkit", "DEF")
 _library.define("maximum_path(Tensor log_p, Tensor token_lengths, Tensor frame_lengths) -> (Tensor, Tensor, Tensor)")
-_library.impl("maximum_path", functools.partial(_search, _on_gpu), "CUDA")
-_library.impl("maximum_path", functools.partial(_search, _emulated), "CPU")
+_library.impl("maximum_path", functools.partial(_search, launch.on_gpu), "CUDA")
+_library.impl("maximum_path", functools.partial(_search, launch.emulated), "CPU")
 torch.library.register_fake("nbkit::maximum_path", _outputs, lib=_library)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from nbkit.kernels.flow import normalise_and_mix
+from nbkit.kernels.flow.reference import mixed
+from nbkit.kernels.flow.torch import undo
 from nbkit.models.glow_tts.config import GlowTTSConfig
 from nbkit.models.glow_tts.encoder import zero_
 from nbkit.models.glow_tts.layers import Convolution, Dropout, Keeping, is_alone
@@ -68,22 +70,11 @@ class InvertibleConvolution(nn.Module):
         self.weight = nn.Parameter(rotation)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        z = x @ spread(self.weight, x.shape[2]).T
-        return masked(z, mask), self.log_determinant(x.shape[2]) * frames(x, mask)
+        return masked(mixed(x, self.weight), mask), self.log_determinant(x.shape[2]) * frames(x, mask)
 
     def log_determinant(self, channels: int) -> Tensor:
         """Of one frame."""
         return torch.linalg.slogdet(self.weight)[1] * (channels // len(self.weight))
-
-
-def spread(weight: Tensor, channels: int) -> Tensor:
-    """The matrix [C, C] that applies `weight` [split, split] to each group of channels.
-
-    Channel (h, g, s) of [2, C / split, split / 2] belongs to group g, as its member (h, s).
-    """
-    half = len(weight) // 2
-    groups = torch.eye(channels // len(weight), dtype=weight.dtype, device=weight.device)
-    return torch.einsum("abcd,gk->agbckd", weight.view(2, half, 2, half), groups).reshape(channels, channels)
 
 
 def frames(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -161,7 +152,7 @@ class AffineCoupling(nn.Module):
 
 
 class FlowBlock(Keeping):
-    """ActNorm, invertible convolution, affine coupling. The first two are computed as one matrix and one shift."""
+    """ActNorm, invertible convolution, affine coupling. The first two and their mask are one function of `kernels`."""
 
     def __init__(self, c: GlowTTSConfig, speaker_channels: int):
         super().__init__()
@@ -170,38 +161,24 @@ class FlowBlock(Keeping):
         self.coupling = AffineCoupling(c, speaker_channels)
 
     def forward(self, x: Tensor, mask: Tensor | None, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
-        with torch.autocast(x.device.type, enabled=False):  # the latent must be that of the map which is inverted
-            matrix, shift, added = self.kept(self._do, *self._maps())
-            x = masked(F.linear(x, matrix, shift), mask)
+        self._kept.clear()  # a step may follow, and a fused optimiser changes weights without their versions
+        x, from_maps = normalise_and_mix(x, mask, *self._coefficients())
         z, from_coupling = self.coupling(x, mask, speaker)
-        return z, added * frames(x, mask) + from_coupling
+        return z, from_maps + from_coupling
 
     def inverse(self, z: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
         z = self.coupling.inverse(z, mask, speaker)
-        with torch.autocast(z.device.type, enabled=False):
-            return masked(F.linear(z, *self.kept(self._undo, *self._maps())), mask)
+        return normalise_and_mix(z, mask, *self._coefficients(), reverse=True)[0]
 
     def folded(self) -> Folded:
         """The way back with its linear maps joined, for one utterance."""
         return self.kept(self._folded, *self.parameters())
 
     def _folded(self) -> Folded:
-        return fold(self.coupling, *self._undo())
+        return fold(self.coupling, *undo(*self._coefficients()))
 
-    def _maps(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.norm.log_scale, self.norm.bias, self.mix.weight
-
-    def _do(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Matrix [C, C] and shift [C] of ActNorm and convolution, and the log-determinant of one frame."""
-        log_scale, bias = self.norm.log_scale.view(-1), self.norm.bias.view(-1)
-        mix = spread(self.mix.weight, len(bias))
-        return mix * log_scale.exp(), mix @ bias, log_scale.sum() + self.mix.log_determinant(len(bias))
-
-    def _undo(self) -> tuple[Tensor, Tensor]:
-        """Matrix [C, C] and shift [C] that undo both."""
-        shrink = torch.exp(-self.norm.log_scale).view(-1)
-        inverse = spread(torch.linalg.inv(self.mix.weight), len(shrink))
-        return inverse * shrink[:, None], -self.norm.bias.view(-1) * shrink
+    def _coefficients(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.norm.log_scale.view(-1), self.norm.bias.view(-1), self.mix.weight
 
 
 class FlowDecoder(nn.Module):
