@@ -20,6 +20,7 @@ MCD_NAME = (
     "Euclidean, per band, mean along DTW"
 )
 _RANGE = 80.0  # dB below the loudest band that still count
+_FAINT = -60.0  # dB of full scale below which nothing is heard
 _QUIET = 40.0  # dB below the loudest 20 ms where silence begins
 _BLOCK = 0.02  # seconds
 _FULL = 0.999  # of full scale
@@ -93,6 +94,24 @@ def compare(wave: np.ndarray, reference: np.ndarray, spec: MelSpec) -> Compariso
         voicing_error=float((np.isnan(heard) != np.isnan(wanted)).mean()),
         pace=float(np.log(len(waves[0]) / len(waves[1]))),
     )
+
+
+def mel_errors(log_mel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """How far each frame of a mel is from the one it was made of, in dB of magnitude; below -60 dB counts as that.
+
+    log_mel [C, F], wanted [C, F'], natural log -> [min(F, F')]; raises ValueError for other bands, or none
+    """
+    if log_mel.ndim != 2 or wanted.ndim != 2 or len(log_mel) != len(wanted) or not log_mel.size or not wanted.size:
+        raise ValueError(f"wanted two mels [C, F] of the same bands, got {log_mel.shape} and {wanted.shape}")
+    F = min(log_mel.shape[1], wanted.shape[1])
+    made, asked = (np.maximum(mel[:, :F], _FAINT / DECIBEL) for mel in (log_mel, wanted))
+    return DECIBEL * np.abs(made - asked).mean(0)
+
+
+def near(places: np.ndarray, frames: int, hop: int, reach: int) -> np.ndarray:
+    """[F] bool: the frames whose centre lies within `reach` samples of one of the samples `places`."""
+    centres = np.arange(frames)[:, None] * hop
+    return (np.abs(centres - np.asarray(places)[None]) <= reach).any(1)
 
 
 def sounding(wave: np.ndarray, rate: int) -> tuple[int, int]:

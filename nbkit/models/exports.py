@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def write(path: str | os.PathLike, model: nn.Module, about: dict[str, Any]) -> Path:
+    """One .safetensors file of the weights and their description, under its name only once it is whole."""
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, temporary, metadata={"nbkit": json.dumps(about, ensure_ascii=False)})
+    os.replace(temporary, path)
+    return path
 
 
 def read(path: Path, network: str, saved_by: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -5,7 +5,6 @@ Source: paper_notes/glow_tts.md
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nbkit.base import record, seeds
+from nbkit.base import seeds
 from nbkit.base.params import param
 from nbkit.data import manifest, speech, text
 from nbkit.data.audio import MelSpec
-from nbkit.data.speech import Batch, Example, FeatureArchive, TokenReader
+from nbkit.data.speech import Batch, Example, TokenReader
 from nbkit.evaluate import speech as measure
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
-from nbkit.tasks import voices
-from nbkit.train import store
-from nbkit.train.loop import FitResult, fit
+from nbkit.tasks import recordings, voices
+from nbkit.train.loop import FitResult
 from nbkit.train.task import Modules, Optimization, Picture, Probe, Training, warmup_inverse_square_root
-from nbkit.views.progress import Display
 
 PROBED = 16  # validation utterances that a probe aligns
 
@@ -81,7 +78,7 @@ class GlowTTSTrain(Training):
     }
 
 
-class GlowTTSTask:
+class GlowTTSTask(recordings.Filed):
     """Glow-TTS and the examples it learns from."""
 
     name = "glow_tts"
@@ -93,14 +90,14 @@ class GlowTTSTask:
         """
         self.config = config
         self.dataset = manifest.open_dataset(config.dataset, config.utterances)
+        self.fingerprint, self.title = self.dataset.fingerprint, config.dataset
         self.spec = MelSpec()
         name = config.front_end
         if name == "auto":
             name = text.BY_LANGUAGE.get(self.dataset.language, "")
         front_end = text.front_end(name, self.dataset.language, pronounce=config.pronounce)
         self.reader = TokenReader(front_end, config.blank)
-        self.features = FeatureArchive(self.dataset.name, self.spec)
-        self._extract()
+        self.features = recordings.features(self.dataset, self.spec)
         self.train, self.validation = (
             speech.examples(self.dataset, split, self.reader, self.features) for split in ("train", "validation")
         )
@@ -110,15 +107,6 @@ class GlowTTSTask:
             "speakers": len(self.dataset.speakers),
         }
         self.model_config = glow_tts.sized(config.size, **shape)
-
-    def _extract(self) -> None:
-        """The features of all rows, with a display where that takes time."""
-        files, display = [row.audio for row in self.dataset.rows], None
-        if self.features.missing(files):
-            display = Display(f"features of {self.dataset.name}", len(files))
-        self.features.extract(files, lambda done: display.update({"step": done}) if display else None)
-        if display:
-            display.close()
 
     def __repr__(self) -> str:
         rows = [*self.train, *self.validation]
@@ -140,14 +128,6 @@ class GlowTTSTask:
         batch = self.batches("train", 0, 1)[0]
         self.prepare(modules, Batch(*(torch.as_tensor(array) for array in batch)))
         return modules
-
-    def store(self, run: record.Record) -> store.CheckpointStore:
-        """The checkpoints of a run, with their mirror where there is a place for one."""
-        return store.open_store(run, self.config.keep, self.config.mirror_every)
-
-    def record(self) -> record.Record:
-        """The run folder of these parameters, opened for writing."""
-        return record.Record.open(self.name, self.config, self.dataset.fingerprint, repeat=self.config.repeat)
 
     def modules(self) -> Modules:
         with torch.random.fork_rng(devices=[]):
@@ -251,16 +231,7 @@ class GlowTTSTask:
 
     def export(self, result: FitResult, folder: Path) -> Path:
         """Write the trained voice into folder/exports under a name that tells what it is."""
-        about = {
-            "dataset": self.config.dataset,
-            "size": self.config.size,
-            "seed": self.config.seed,
-            "step": result.step,
-        }
-        path = folder / "exports" / f"{record.export_name(self.name, **about)}.safetensors"
-        self.voice(result.modules).save(path)
-        store.copy_export(path)
-        return path
+        return self.export_to(folder, result.step, self.voice(result.modules))
 
     def alignment_picture(self, model: glow_tts.GlowTTS, example: Example) -> Picture:
         """The path of one example on the scores it was found on, with the truth where it is known."""
@@ -297,13 +268,5 @@ def _with_blanks(index: np.ndarray) -> np.ndarray:
 
 def smoke_run() -> str:
     """Train the smoke preset, for notebooks that need a voice where there is none yet; returns the name of its run."""
-    print(
-        "No run here yet, so the smoke preset is trained for a few seconds. It babbles: 22_glow_train trains a voice."
-    )
-    config = GlowTTSTrain.preset("smoke")
-    task = GlowTTSTask(config)
-    pointer = os.environ.pop("NBKIT_RUN_POINTER", "")  # a notebook that runs headlessly is filed under its own record
-    with task.record() as run:
-        fit(task, config, task.store(run), run)
-    os.environ["NBKIT_RUN_POINTER"] = pointer
-    return run.name
+    task = GlowTTSTask(GlowTTSTrain.preset("smoke"))
+    return recordings.smoke_run(task, "It babbles: 22_glow_train trains a voice.")

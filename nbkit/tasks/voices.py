@@ -31,6 +31,9 @@ class GlowTTSSpeak(Params):
     speaker: str = param("", "Name of a speaker. Empty takes the first.")
     noise_scale: float = param(0.667, "Temperature. 0 is flat and clean, 1 lively.", low=0.0, high=2.0)
     length_scale: float = param(1.0, "Factor on every duration. More is slower.", low=0.25, high=4.0)
+    vocoder: str = param(
+        "", "What makes the sound: a run or an export of 31_wavernn_train. Empty is Griffin-Lim.", identity=False
+    )
     seed: int = param(0, "Decides the noise.", low=0)
 
     PRESETS: ClassVar = {"smoke": {"text": "안녕하세요."}}

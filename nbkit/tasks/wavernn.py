@@ -15,18 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nbkit.base import record, seeds
+from nbkit.base import seeds
 from nbkit.base.params import param
 from nbkit.data import audio, manifest
 from nbkit.data.audio import MelSpec
-from nbkit.data.speech import FeatureArchive
+from nbkit.evaluate import sound
 from nbkit.models import wavernn
 from nbkit.models.wavernn import Vocoder, distribution
-from nbkit.tasks import vocoders
-from nbkit.train import store
+from nbkit.tasks import recordings, vocoders
 from nbkit.train.loop import FitResult
 from nbkit.train.task import Modules, Optimization, Picture, Probe, Training, warmup_inverse_square_root
-from nbkit.views.progress import Display
 
 WINDOWS = 32  # of the validation recordings, on which the loss of a step is measured
 
@@ -37,11 +35,11 @@ class Recurrent(Training):
 
     size: str = param("tiny", "Size of the model. paper has 4.2 million parameters.", choices=tuple(wavernn.SIZES))
     output: str = param(
-        "mixture",
-        "What a sample is drawn from: a mixture of logistics, or the classes of a mu-law.",
+        "classes",
+        "What a sample is drawn from: the classes of a mu-law, or a mixture of logistics, which learns more slowly.",
         choices=("mixture", "classes"),
     )
-    window: int = param(6, "Length of the stretches that are learnt from.", unit="frames", low=1, high=200)
+    window: int = param(3, "Length of the stretches that are learnt from.", unit="frames", low=1, high=200)
     clip_norm: float = param(4.0, "Gradients longer than this are shortened to it. 0 does not.", low=0.0)
     probe_seconds: float = param(
         1.0, "So much of a recording is made anew at each evaluation.", unit="seconds", low=0.05, identity=False
@@ -54,6 +52,7 @@ class WaveRNNTrain(Recurrent):
 
     dataset: str = param("espeak_ko", "A data set of data_manifests. `nbkit data list` shows them.")
     utterances: int = param(0, "Use so many utterances. 0 takes all; synthetic sets make as many as asked.", low=0)
+    batch_size: int = param(32, "Windows a step, over all processes.", low=1)
 
     PRESETS: ClassVar = {
         "smoke": {
@@ -68,10 +67,10 @@ class WaveRNNTrain(Recurrent):
         "colab": {
             "dataset": "kss",
             "size": "paper",
-            "batch_size": 32,
+            "window": 6,
             "learning_rate": 5e-4,
             "warmup_steps": 1000,
-            "stop_at": 200_000,
+            "stop_at": 60_000,
             "evaluate_every": 2000,
             "save_every": 1000,
             "workers": 2,
@@ -79,7 +78,7 @@ class WaveRNNTrain(Recurrent):
         "paper": {
             "dataset": "ljspeech",
             "size": "paper",
-            "batch_size": 32,
+            "window": 6,
             "learning_rate": 5e-4,
             "warmup_steps": 1000,
             "stop_at": 1_000_000,
@@ -93,7 +92,7 @@ class WaveRNNTrain(Recurrent):
 class Windows(NamedTuple):
     """Stretches of recordings side by side: numpy as they are cut, torch in the training loop."""
 
-    wave: Any  # [B, 1 + window hop] float32, the sample before the window first
+    wave: Any  # [B, 1 + window hop] float32, the sample before the window first, with emphasis
     log_mel: Any  # [B, C, window + 1 + 2 context] float32, natural log
 
 
@@ -113,6 +112,10 @@ class Clip:
         """Samples from `start` to `stop`; before the first one there is silence."""
         found = self._wave(max(start, 0), stop)
         return np.concatenate([np.zeros(stop - start - len(found), np.float32), found])
+
+    def sound(self, hop: int) -> np.ndarray:
+        """All of the recording that its frames say: [(F - 1) hop]"""
+        return self.wave(0, (self.frames - 1) * hop)
 
 
 def _read(path: Path, rate: int, start: int, stop: int) -> np.ndarray:
@@ -161,10 +164,11 @@ class _Fixed:
         return self.task.cut(self.task.validation, self.batches[n])
 
 
-class WaveRNNTask:
+class WaveRNNTask(recordings.Filed):
     """WaveRNN and the recordings that it learns from."""
 
     name = "wavernn"
+    emphasis = 0.85  # as LPCNet has it
 
     def __init__(self, config: Any):
         """Open the data set and extract its features where they are not cached.
@@ -173,8 +177,9 @@ class WaveRNNTask:
         """
         self.config = config
         self.open()
-        size = {"bands": self.spec.bands, "hop": self.spec.hop, "scales": wavernn.scales_of(self.spec.hop)}
-        self.model_config = wavernn.sized(config.size, output=config.output, floor=self.spec.floor, **size)
+        shape = {"bands": self.spec.bands, "hop": self.spec.hop, "scales": wavernn.scales_of(self.spec.hop)}
+        shape |= {"output": config.output, "floor": self.spec.floor, "emphasis": self.emphasis}
+        self.model_config = wavernn.sized(config.size, **shape)
         self.train, self.validation = ([c for c in all_ if c.frames > config.window] for all_ in self.clips())
         if not self.train:
             raise ValueError(
@@ -187,13 +192,7 @@ class WaveRNNTask:
         self.spec = MelSpec()
         self.dataset = manifest.open_dataset(self.config.dataset, self.config.utterances)
         self.fingerprint, self.title = self.dataset.fingerprint, self.dataset.name
-        self.features = FeatureArchive(self.dataset.name, self.spec)
-        files, display = [row.audio for row in self.dataset.rows], None
-        if self.features.missing(files):
-            display = Display(f"features of {self.dataset.name}", len(files))
-        self.features.extract(files, lambda done: display.update({"step": done}) if display else None)
-        if display:
-            display.close()
+        self.features = recordings.features(self.dataset, self.spec)
 
     def clips(self) -> tuple[list[Clip], list[Clip]]:
         """The recordings to learn from, and those kept apart."""
@@ -224,16 +223,9 @@ class WaveRNNTask:
             clip, first = clips[index], int(place - (ends[index - 1] if index else 0))
             frames = np.clip(np.arange(first - context, first + window + 1 + context), 0, clip.frames - 1)
             mels.append(clip.log_mel()[:, frames])
-            waves.append(clip.wave(first * hop - 1, (first + window) * hop))
+            wave = clip.wave(first * hop - 2, (first + window) * hop)
+            waves.append(distribution.with_emphasis(wave, self.model_config))
         return Windows(np.stack(waves), np.stack(mels))
-
-    def store(self, run: record.Record) -> store.CheckpointStore:
-        """The checkpoints of a run, with their mirror where there is a place for one."""
-        return store.open_store(run, self.config.keep, self.config.mirror_every)
-
-    def record(self) -> record.Record:
-        """The run folder of these parameters, opened for writing."""
-        return record.Record.open(self.name, self.config, self.fingerprint, repeat=self.config.repeat)
 
     def modules(self) -> Modules:
         with torch.random.fork_rng(devices=[]):
@@ -275,18 +267,11 @@ class WaveRNNTask:
             Picture("mel", "spectrogram", clip.title, picture),
             Picture("sample", "audio", clip.title, {"wave": wave, "rate": self.spec.rate}),
         ]
-        return Probe({"mel_error_db": self.mel_error(made, log_mel)}, pictures)
+        return Probe({"mel_error_db": float(sound.mel_errors(made, log_mel).mean())}, pictures)
 
     def log_mel(self, wave: np.ndarray) -> np.ndarray:
         """The mel of a wave that may be shorter than a window."""
         return audio.log_mel(np.pad(wave, (0, max(0, self.spec.window - len(wave)))), self.spec)
-
-    @staticmethod
-    def mel_error(made: np.ndarray, wanted: np.ndarray) -> float:
-        """Mean distance of two mels, frame by frame, in dB of magnitude; quieter than -60 dB counts as that."""
-        F = min(made.shape[1], wanted.shape[1])
-        quiet = np.log(1e-3)
-        return float(20 / np.log(10) * np.abs(np.maximum(made[:, :F], quiet) - np.maximum(wanted[:, :F], quiet)).mean())
 
     def contents(self) -> dict[str, Any]:
         return wavernn.describe(self.model_config, self.spec)
@@ -297,8 +282,10 @@ class WaveRNNTask:
 
     def export(self, result: FitResult, folder: Path) -> Path:
         """Write the trained vocoder into folder/exports under a name that tells what it is."""
-        about = {"dataset": self.title, "size": self.config.size, "seed": self.config.seed, "step": result.step}
-        path = folder / "exports" / f"{record.export_name(self.name, **about)}.safetensors"
-        self.vocoder(result.modules).save(path)
-        store.copy_export(path)
-        return path
+        return self.export_to(folder, result.step, self.vocoder(result.modules))
+
+
+def smoke_run() -> str:
+    """Train the smoke preset, for notebooks that need a vocoder where there is none yet; returns its run's name."""
+    task = WaveRNNTask(WaveRNNTrain.preset("smoke"))
+    return recordings.smoke_run(task, "It hisses: 31_wavernn_train trains a vocoder.")

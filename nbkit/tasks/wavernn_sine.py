@@ -28,11 +28,6 @@ class FitSine(Recurrent):
     frequency: float = param(220.0, "Pitch of the tone.", unit="Hz", low=50.0, high=1000.0)
     seconds: float = param(1.0, "So long the model hums.", unit="seconds", low=0.2, high=10.0, identity=False)
 
-    output: str = param(
-        "classes",
-        "What a sample is drawn from. The classes of a mu-law learn a tone sooner than a mixture of logistics.",
-        choices=("mixture", "classes"),
-    )
     window: int = param(4, "Length of the stretches that are learnt from.", unit="frames", low=1, high=100)
     learning_rate: float = param(5e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
     warmup_steps: int = param(50, "Steps in which the learning rate grows from 0.", unit="steps", low=1)
@@ -44,6 +39,7 @@ class SineTask(WaveRNNTask):
     """A small WaveRNN and one tone."""
 
     name = "wavernn_sine"
+    emphasis = 0.0
 
     def open(self) -> None:
         self.spec, self.fingerprint, self.title = SPEC, f"{LOUDNESS} sin, {SPEC.fingerprint}", "tone"

@@ -106,3 +106,18 @@ def test_what_cannot_be_compared_is_refused(wave, bad):
         sound.compare(bad, wave, SPEC)
     with pytest.raises(ValueError, match="wanted a"):
         sound.faults(bad, SPEC)
+
+
+def test_frames_of_a_mel_are_compared():
+    wanted = np.full((4, 6), -3.0)
+    made = np.full((4, 9), -3.0)
+    made[:, 2] += np.log(10)
+    made[:2, 3] = wanted[:2, 3] = -30  # both are silent, so the difference does not count
+    made[2, 3] = -50
+    found = sound.mel_errors(made, wanted)
+    assert found[2] == pytest.approx(20)
+    assert found[3] == pytest.approx((-3 * 20 / np.log(10) + 60) / 4)
+    assert (found[[0, 1, 4, 5]] == 0).all()
+    with pytest.raises(ValueError, match=r"the same bands, got \(4, 9\) and \(3, 6\)"):
+        sound.mel_errors(made, wanted[:3])
+    assert sound.near(np.array([300, 900]), 5, 256, 128).tolist() == [False, True, False, False, True]

@@ -11,6 +11,7 @@ from nbkit.data import audio
 from nbkit.data.audio import MelSpec
 from nbkit.models import wavernn
 from nbkit.models.wavernn import Vocoder, WaveRNN, WaveRNNConfig, distribution, folding, scales_of, sized
+from nbkit.models.wavernn.model import _stretch as stretch
 
 SMALL = dict(
     bands=5, hop=8, scales=(2, 4), stack=6, blocks=1, aux=3, hidden=12, layers=10, mixtures=2, bits=5, context=2
@@ -89,6 +90,14 @@ def test_a_frame_means_the_same_in_any_batch():
     torch.testing.assert_close(made.condition(log_mel)[:1], made.condition(log_mel[:1]))
 
 
+@pytest.mark.parametrize("scale", [1, 4, 11])
+def test_stretching_is_repeating_and_a_convolution(scale):
+    torch.manual_seed(4)
+    rows, kernel = torch.randn(3, 1, 7, dtype=torch.float64), torch.randn(1, 1, 2 * scale + 1, dtype=torch.float64)
+    wanted = torch.nn.functional.conv1d(rows.repeat_interleave(scale, 2), kernel, padding=scale)
+    torch.testing.assert_close(stretch(rows, scale, kernel), wanted)
+
+
 def test_sizes_are_those_that_are_known():
     paper = WaveRNN(sized("paper"))
     loop = sum(p.numel() for name, p in paper.named_parameters() if not name.startswith("conditioner"))
@@ -103,6 +112,7 @@ def test_sizes_are_those_that_are_known():
         ({"hop": 10}, "scales must multiply to an even hop"),
         ({"grus": 3}, "1 or 2 GRUs"),
         ({"output": "softmax"}, "mixture or classes"),
+        ({"emphasis": 1.0}, "from 0 to below 1, got 1.0"),
         ({"hidden": 0}, "sizes of 1 or more, got hidden 0"),
         ({"context": 1, "scales": (1, 1, 8)}, "sees 3.0 frames"),
     ],
@@ -162,6 +172,19 @@ def test_draws_are_a_function_of_logits_and_numbers():
     edges = distribution.sample(logits, torch.tensor([[0.0, 0.0]]).expand(50, 2), config)
     assert torch.isfinite(edges).all()
     assert edges.abs().max() <= 1
+
+
+def test_emphasis_there_and_back():
+    config = WaveRNNConfig(**(SMALL | {"emphasis": 0.85}))
+    wave = (0.4 * np.sin(0.2 * np.arange(500)) + 0.01 * np.sin(2.8 * np.arange(500))).astype(np.float32)
+    raised = distribution.with_emphasis(np.pad(wave, (1, 0)), config)
+    np.testing.assert_allclose(distribution.without_emphasis(raised, config), wave, atol=1e-5)
+    loud = [np.abs(np.fft.rfft(one))[[16, 223]] for one in (wave, raised)]
+    assert loud[1][1] / loud[1][0] > 4 * loud[0][1] / loud[0][0]  # what is high against what is low
+    assert np.abs(distribution.without_emphasis(np.ones(100, np.float32), config)).max() == 1
+    plain = WaveRNNConfig(**SMALL)
+    assert distribution.without_emphasis(wave, plain) is wave
+    np.testing.assert_array_equal(distribution.with_emphasis(np.pad(wave, (1, 0)), plain), wave)
 
 
 def test_mu_law_there_and_back():

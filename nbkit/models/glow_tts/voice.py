@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -49,6 +48,17 @@ class Looks(NamedTuple):
     symbols: list[str]  # [T]
 
 
+class Vocoder(Protocol):
+    """What makes sound of a mel: models.wavernn.Vocoder, say."""
+
+    def match(self, spec: MelSpec) -> None:
+        """Raise ValueError that names what differs, where mels of `spec` are not what it learnt."""
+
+    def vocode(self, log_mel: np.ndarray, *, seed: int) -> np.ndarray:
+        """A wave, float32 [(F - 1) hop] in [-1, 1], of a mel [C, F]."""
+        ...
+
+
 class Voice:
     """A model with everything that it needs to read a text."""
 
@@ -81,13 +91,21 @@ class Voice:
         )
         return SpokenMel(spoken.mel[0].float().cpu().numpy(), spoken.durations[0].cpu().numpy(), encoded.symbols)
 
-    def speak(self, text: str, *, iterations: int = 60, **how: Any) -> Spoken:
-        """Text to sound, through Griffin-Lim; the other arguments are those of synthesise.
+    def speak(self, text: str, *, vocoder: Vocoder | None = None, iterations: int = 60, **how: Any) -> Spoken:
+        """Text to sound; the other arguments are those of synthesise.
 
-        iterations  of the search for phases; fewer are faster and rougher
+        vocoder     what makes the sound, of the same MelSpec; None is Griffin-Lim
+        iterations  of its search for phases; fewer are faster and rougher
+        raises      ValueError for a vocoder of another MelSpec, and as synthesise does
         """
+        if vocoder is not None:
+            vocoder.match(self.spec)
         mel = self.synthesise(text, **how)
-        return Spoken(audio.griffin_lim(mel.log_mel, self.spec, iterations), self.spec.rate, mel)
+        if vocoder is None:
+            wave = audio.griffin_lim(mel.log_mel, self.spec, iterations)
+        else:
+            wave = vocoder.vocode(mel.log_mel, seed=how.get("seed", 0))
+        return Spoken(wave, self.spec.rate, mel)
 
     @torch.inference_mode()
     def looks(self, text: str) -> Looks:
@@ -112,15 +130,7 @@ class Voice:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write one .safetensors file that `load` opens alone."""
-        from safetensors.torch import save_file
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        save_file(weights, temporary, metadata={"nbkit": json.dumps(self.about(), ensure_ascii=False)})
-        os.replace(temporary, path)
-        return path
+        return exports.write(path, self.model, self.about())
 
 
 def describe(

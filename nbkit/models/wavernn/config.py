@@ -29,6 +29,7 @@ class WaveRNNConfig:
     output: str = "mixture"  # of logistics, or "classes" of a mu-law
     mixtures: int = 10
     bits: int = 9  # of the mu-law
+    emphasis: float = 0.0  # share of the sample before that is taken off each one, in what the network sees
 
     def __post_init__(self):
         object.__setattr__(self, "scales", tuple(int(scale) for scale in self.scales))  # JSON has lists
@@ -39,6 +40,8 @@ class WaveRNNConfig:
             raise ValueError(f"scales must multiply to an even hop, got {self.scales} and {self.hop}; change either")
         if self.grus > 2 or self.bits > 12:
             raise ValueError(f"wanted 1 or 2 GRUs and 12 bits at most, got {self.grus} and {self.bits}")
+        if not 0 <= self.emphasis < 1:
+            raise ValueError(f"emphasis must be from 0 to below 1, got {self.emphasis!r}")
         if self.output not in ("mixture", "classes"):
             raise ValueError(f"output must be mixture or classes, got {self.output!r}")
         reach = 1.0 + sum(1 / math.prod(self.scales[:i]) for i in range(1, len(self.scales)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,6 +18,23 @@ from nbkit.kernels.wavernn_sampler.reference import LOWEST_LOG_SCALE, draw
 from nbkit.models.wavernn.config import WaveRNNConfig
 
 HALF = 1 / 65535  # half a step of 16 bits on [-1, 1]
+
+
+def with_emphasis(wave: np.ndarray, config: WaveRNNConfig) -> np.ndarray:
+    """[1 + S] -> [S]: what is quiet in speech, its high frequencies, made as loud as what hides the noise of the draws.
+
+    Source: paper_notes/wavernn.md#emphasis
+    """
+    return wave[1:] - np.float32(config.emphasis) * wave[:-1]
+
+
+def without_emphasis(wave: np.ndarray, config: WaveRNNConfig) -> np.ndarray:
+    """The inverse over a whole wave [S] that begins after silence, cut to [-1, 1]."""
+    if not config.emphasis:
+        return wave
+    from scipy.signal import lfilter
+
+    return np.clip(np.asarray(lfilter([1.0], [1.0, -config.emphasis], wave)), -1, 1).astype(np.float32)
 
 
 def to_network(wave: Tensor, config: WaveRNNConfig) -> Tensor:

@@ -27,6 +27,11 @@ def fold(rows: np.ndarray, target: int, overlap: int) -> np.ndarray:
     return rows[np.clip(starts[:, None] + np.arange(-overlap, target), 0, len(rows) - 1)]
 
 
+def seams(samples: int, target: int) -> np.ndarray:
+    """The samples at which a fold has taken over from the one before it."""
+    return np.arange(target, samples, target)
+
+
 def unfold(waves: np.ndarray, samples: int, overlap: int) -> np.ndarray:
     """[N, overlap + target] -> the wave [samples], with each fold faded into the next.
 

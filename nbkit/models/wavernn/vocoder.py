@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +65,8 @@ class Vocoder:
         rows = folding.fold(conditioning, target, shared)
         uniforms = seeds.generator(seed, "vocode").random((*rows.shape[:2], 2), dtype=np.float32)
         x = self._sample(rows, uniforms, device, impl, progress)
-        return folding.unfold(distribution.to_wave(x, self.model.config).cpu().numpy(), S, shared)
+        wave = folding.unfold(distribution.to_wave(x, self.model.config).cpu().numpy(), S, shared)
+        return distribution.without_emphasis(wave, self.model.config)
 
     def _sample(self, rows: np.ndarray, uniforms: np.ndarray, device, impl: str, progress) -> Tensor:
         weights, state, found = self.model.weights(), None, []
@@ -81,13 +81,16 @@ class Vocoder:
 
     def match(self, spec: MelSpec) -> None:
         """Nothing, where mels of `spec` are what this vocoder learnt; raises ValueError that names what differs."""
-        own, other = self.spec.as_dict(), spec.as_dict()
-        wrong = [f"{name} {own[name]:g}, the mel has {other[name]:g}" for name in own if own[name] != other[name]]
-        if wrong:
+        if wrong := self.differences(spec):
             raise ValueError(
                 f"the vocoder expects {'; '.join(wrong)} (its features are {self.spec.fingerprint}, those of the mel "
                 f"{spec.fingerprint}); train either with the MelSpec of the other"
             )
+
+    def differences(self, spec: MelSpec) -> list[str]:
+        """What makes mels of `spec` others than those that this vocoder learnt, each "hop 256, the mel has 300"."""
+        own, other = self.spec.as_dict(), spec.as_dict()
+        return [f"{name} {own[name]:g}, the mel has {other[name]:g}" for name in own if own[name] != other[name]]
 
     def about(self) -> dict[str, Any]:
         """What an export says of itself."""
@@ -95,15 +98,7 @@ class Vocoder:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write one .safetensors file that `load` opens alone."""
-        from safetensors.torch import save_file
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        save_file(weights, temporary, metadata={"nbkit": json.dumps(self.about())})
-        os.replace(temporary, path)
-        return path
+        return exports.write(path, self.model, self.about())
 
 
 def describe(config: WaveRNNConfig, spec: MelSpec) -> dict[str, Any]:
