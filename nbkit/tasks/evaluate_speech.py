@@ -33,6 +33,7 @@ class EvaluateSpeech(Params):
         "", "A voice to measure: a run of 22_glow_train, on its own data set; or an export. Empty measures none."
     )
     noise_scale: float = param(0.333, "Temperature of the voice.", low=0.0, high=2.0)
+    listening: str = param("", "Name of a run of 71_listening_test. Empty takes the newest that was answered.")
     seed: int = param(0, "Decides the noise, and the draws behind the intervals.", low=0)
 
     PRESETS: ClassVar = {"smoke": {"count": 3}}
