@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from nbkit.views import style
@@ -42,8 +43,10 @@ def plot(
             ax.plot(*_line(x, y, logarithmic), color=colour, linewidth=1.5, alpha=0.7)
     if logarithmic:
         ax.set(xscale="log", yscale="log")
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_major_formatter("{x:g}")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
     else:
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
     ax.set(xlabel=xlabel, ylabel=ylabel)
