@@ -26,7 +26,7 @@ from nbkit.kernels.mas import maximum_path
 from nbkit.models import glow_tts
 from nbkit.models.glow_tts import Voice
 from nbkit.models.glow_tts.model import frame_scores
-from nbkit.tasks import voices
+from nbkit.tasks import intelligibility, voices
 from nbkit.tasks.glow_tts import GlowTTSTask, GlowTTSTrain
 
 PAUSE = 0.2  # seconds between recordings that are joined
@@ -36,9 +36,10 @@ ENOUGH_VOICE = 0.5  # share of the frames with a pitch, of that in recordings, b
 
 @dataclass(frozen=True)
 class Subject:
-    """A voice, and the training that made it with its sentences."""
+    """A voice at a step of its training, and that training with its sentences."""
 
     name: str
+    step: int
     voice: Voice = field(repr=False)
     task: GlowTTSTask = field(repr=False)
 
@@ -57,7 +58,8 @@ def subject(name: str) -> Subject:
         known = ", ".join(run.name for run in record.runs("glow_tts")) or "none yet; run 22_glow_train first"
         raise ValueError(f"wanted the name of a run, whose sentences are known, got {name!r}; runs: {known}")
     config = GlowTTSTrain(**record.Record.read(folder).config["parameters"])
-    return Subject(name, voices.open_voice(name), GlowTTSTask(config))
+    step, newest = next(iter(intelligibility.checkpoints(name).items()), (0, name))
+    return Subject(name, step, voices.open_voice(newest), GlowTTSTask(config))
 
 
 def parameters(size: str = "paper") -> int:

@@ -10,7 +10,6 @@ from nbkit.data.audio import MelSpec
 from nbkit.tasks import evaluate_speech, glow_tts, intelligibility, voices
 from nbkit.tasks.evaluate_speech import EvaluateSpeech
 from nbkit.tasks.intelligibility import Said
-from nbkit.train.loop import fit
 
 
 class Listener:
@@ -64,14 +63,15 @@ def test_each_row_stands_for_one_part(rows):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run of two steps with two checkpoints, on English."""
+    """A run with two checkpoints that nobody trained, on English."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("OUTPUTS", "CACHE"):
             patch.setenv(f"NBKIT_{name}", str(tmp_path_factory.mktemp(name.lower())))
-        config = glow_tts.GlowTTSTrain.preset("smoke", dataset="espeak_en", stop_at=2, save_every=1)
-        task = glow_tts.GlowTTSTask(config)
+        task = glow_tts.GlowTTSTask(glow_tts.GlowTTSTrain.preset("smoke", dataset="espeak_en"))
+        weights = {f"model.{name}": tensor for name, tensor in task.untrained()["model"].state_dict().items()}
         with task.record() as record:
-            fit(task, config, task.store(record), record)
+            for step in (1, 2):
+                task.store(record).save(step, weights, {}, task.contents())
         yield str(record.folder)
 
 
