@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -121,7 +121,7 @@ def seams(vocoder: Vocoder, mels: Sequence[np.ndarray], seed: int = 0) -> list[t
     for way, overlap in overlaps.items():
         errors, at_seam = [], []
         for log_mel in mels:
-            how = {"fold": 0.0} if overlap is None else {"fold": SHORT, "overlap": overlap}
+            how: dict[str, Any] = {"fold": 0.0} if overlap is None else {"fold": SHORT, "overlap": overlap}
             wave = vocoder.vocode(log_mel, seed=seed, **how)
             errors.append(sound.mel_errors(audio.log_mel(wave, vocoder.spec), log_mel))
             places = folding.seams(len(wave), round(SHORT * vocoder.spec.rate))

@@ -71,7 +71,7 @@ class Conditioner(nn.Module):
         B, C, _ = scaled.shape
         mel = scaled.reshape(B * C, 1, -1)
         for scale, convolution in zip(config.scales, self.smoothing):
-            mel = _stretch(mel, scale, convolution.weight)
+            mel = _stretch(mel, scale, convolution.get_parameter("weight"))
         half, edge = config.hop // 2, config.context * config.hop
         mel = mel.reshape(B, C, -1)[:, :, edge + half : -edge - half]
         return torch.cat([mel, aux[:, :, half:-half]], 1).transpose(1, 2)
