@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ def find(name: str = "", count: int = 4, seed: int = 0) -> Tested:
     runs = [record.Record.read(workspace.runs() / name)] if name else record.runs("listening")
     for run in runs:
         given, sounds = listening.read(run.folder), _sounds_of(run)
-        if given and sounds:
+        if sounds and any(answer.trial.kind in ("ab", "mos") for answer in given):
             return Tested(sounds, given, f"{run.name}: {len(given)} answers")
     if name:
         raise ValueError(f"wanted answers and the sounds they were given to, {name} lacks one of them; take the test")
@@ -114,9 +114,9 @@ def table(test: Tested, seed: int = 0) -> list[tuple[str | int, ...]]:
     liked = agreement.liking(test.answers)
     lines: list[tuple[str | int, ...]] = []
     for name, values in measure(test.sounds, best_liked(liked)).items():
-        known: Sequence[float] = [value for value in values.values() if np.isfinite(value)]
-        if len(known) < 3 or np.ptp(known) < 1e-9:
-            lines.append((MEASURES[name], len(known), "", "says nothing: alike in all sounds", ""))
+        both = [(value, liked[sound]) for sound, value in values.items() if np.isfinite(value) and sound in liked]
+        if len(both) < 3 or np.ptp(both, axis=0).min() < 1e-9:
+            lines.append((MEASURES[name], len(both), "", "too few sounds, or all alike", ""))
             continue
         one = agreement.agree(values, liked, seed=seed)
         lines.append((MEASURES[name], one.sounds, one.items, _told(one.spearman), _told(one.pearson)))

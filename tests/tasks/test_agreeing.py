@@ -40,6 +40,16 @@ def test_noise_is_measured_as_listeners_hear_it(sounds):
     assert float(str(lines["MCD, dB"][3]).split()[0]) < -0.8
 
 
+def test_opinions_that_are_all_alike_say_nothing(monkeypatch, sounds):
+    measured = {"mcd": {(system, item): float(len(system)) for system in ("rough", "rougher") for item in sounds.items}}
+    monkeypatch.setattr(agreeing, "measure", lambda *_: measured)
+    clean = [agreeing.Answer("me", agreeing.Trial("ab", i, ("clean", s)), "A", 1.0, (1, 1))
+             for i in sounds.items for s in ("rough", "rougher")]  # fmt: skip
+    assert agreeing.table(agreeing.Tested(sounds, clean, "")) == [
+        ("MCD, dB", 6, "", "too few sounds, or all alike", ""),
+    ]
+
+
 def test_imaginary_listeners_are_the_same_each_time(sounds):
     assert agreeing.imaginary(sounds, 1) == agreeing.imaginary(sounds, 1)
     assert agreeing.imaginary(sounds, 1) != agreeing.imaginary(sounds, 2)
