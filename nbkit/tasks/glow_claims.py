@@ -23,7 +23,7 @@ SCALES = (0.5, 0.75, 1.25, 1.5)
 LISTENERS = "needs listeners: 71_listening_test asks them"
 ALIGNED = 20.0  # ms, our bound: where two people who mark phones by hand mostly agree
 COOL = 0.333  # the temperature of the paper's best rating
-COUNTS = (1, 2, 3, 5)  # sentences of a long text
+COUNTS = (1, 2, 4, 8)  # sentences of a long text
 UNDERSTOOD = 0.5  # share of lost characters above which a voice is not understood
 NOT_YET, NOBODY = Missing("not measured yet"), Missing("nobody here can listen to this language")
 FLAT = 0.1  # our bound of an exponent that is called flat
@@ -89,7 +89,7 @@ class Findings:
         return self.lengths
 
     def hear_long_texts(self) -> Long | None:
-        """What is heard of texts of one to five sentences; None where nobody can listen."""
+        """What is heard of texts of one to eight sentences; None where nobody can listen."""
         known = [row.text for row in self.subject.task.dataset.rows]
         if evaluate_speech.hearing(self.subject.task.dataset) is not None:
             rows, voice = self.subject.rows(4 * self.config.sentences), self.subject.voice
