@@ -32,8 +32,9 @@ def kernels() -> dict[Path, tuple[str, ...]]:
     """Every .cu file of the package and its kernels."""
     from nbkit.kernels.flow import cuda as flow
     from nbkit.kernels.mas import cuda as mas
+    from nbkit.kernels.wavernn_sampler import cuda as wavernn_sampler
 
-    return {room.SOURCE: room.KERNELS for room in (flow, mas)}
+    return {room.SOURCE: room.KERNELS for room in (flow, mas, wavernn_sampler)}
 
 
 def compile(source: Path, names: tuple[str, ...], architecture: int) -> list[Usage]:

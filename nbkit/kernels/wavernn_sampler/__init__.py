@@ -23,7 +23,7 @@ class Weights(NamedTuple):
     entry: tuple[Any, Any]  # weight [H, 1 + bands + A], bias [H]
     grus: tuple[tuple[Any, Any, Any, Any], ...]  # W_ih [3H, H (+ A but for the first)], W_hh [3H, H], b_ih, b_hh [3H]
     layers: tuple[tuple[Any, Any], ...]  # [L, H + A], [L, L + A], [O, L], each with its bias
-    half: bool = False  # "cupy" keeps them in 16 bits, where 32 do not fit on the chip; others take no notice
+    half: bool = False  # see in_half
 
     @property
     def aux(self) -> int:
@@ -38,6 +38,10 @@ class Weights(NamedTuple):
     @property
     def hidden(self) -> int:
         return self.entry[0].shape[0]
+
+    def in_half(self) -> Weights:
+        """The same weights, of which "cupy" and "emulated" keep 16 bits in the loop; others take no notice."""
+        return self._replace(half=True)
 
     def numpy(self) -> Weights:
         """The same weights as contiguous arrays of numpy, on the CPU."""
@@ -111,12 +115,15 @@ def _preferred(weights, conditioning) -> tuple[str, str]:
         return "cpu", "the fastest on a processor"
     if conditioning.device.type != "cuda":
         return "torch", f"the conditioning is on {conditioning.device.type}"
-    from nbkit.kernels.wavernn_sampler import torch
+    from nbkit.kernels.wavernn_sampler import cuda, torch
 
-    missing = torch.lacking(conditioning.device)
-    if missing is None:
-        return "cuda_graph", "the operations of many samples are started at once"
-    return "torch", missing
+    lacks = cuda.lacking(weights, conditioning.device)
+    if lacks is None:
+        return "cupy", "one kernel for all samples, with the weights on the chip"
+    lacks_graph = torch.lacking(conditioning.device)
+    if lacks_graph is None:
+        return "cuda_graph", f"{lacks}; a graph starts the operations of many samples at once"
+    return "torch", f"{lacks}; {lacks_graph}"
 
 
 def _numpy(array) -> np.ndarray:
@@ -159,4 +166,29 @@ def _cuda_graph(*arguments):
     return torch.replay(*arguments)
 
 
-_IMPLEMENTATIONS = {"reference": _reference, "cpu": _cpu, "torch": _torch, "cuda_graph": _cuda_graph}
+def _cupy(weights, conditioning, *others):
+    from nbkit.kernels.wavernn_sampler import cuda
+
+    return cuda.sample(weights, _tensor(conditioning).cuda(), *others)
+
+
+def _emulated(weights, conditioning, *others):
+    from nbkit.kernels.wavernn_sampler import cuda
+
+    return cuda.sample(weights, _tensor(conditioning).cpu(), *others)
+
+
+def _tensor(array):
+    import torch
+
+    return torch.as_tensor(array)
+
+
+_IMPLEMENTATIONS = {
+    "reference": _reference,
+    "cpu": _cpu,
+    "torch": _torch,
+    "cuda_graph": _cuda_graph,
+    "cupy": _cupy,
+    "emulated": _emulated,
+}

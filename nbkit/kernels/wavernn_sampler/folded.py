@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nbkit.kernels.wavernn_sampler import Weights
 
@@ -24,7 +25,7 @@ class Folded:
 
     matrix [W, K], bias [W]   what conditioning gives to a row;  through [W]   what the sample before gives
     inputs                    W_ih [3H, H] of each GRU but the first
-    recurrent                 W_hh [3H, H] and b_hh [3H] of each GRU
+    recurrent                 W_hh [3H, H] of each GRU, and of b_hh [3H] what `bias` cannot hold: the last third
     layers                    [L, H], [L, L], [O, L];  bias_out [O]
     """
 
@@ -44,13 +45,16 @@ class Folded:
             rows[:, : bands + A] = W[:, :H] @ start
             if place:
                 rows[:, bands + place * A : bands + (place + 1) * A] = W[:, H:]
-            parts.append((rows, W[:, :H] @ entry_bias + b, W[:, :H] @ x))
+            bias = W[:, :H] @ entry_bias + b
+            if place < G:
+                bias[: 2 * H] += grus[place][3][: 2 * H]
+            parts.append((rows, bias, W[:, :H] @ x))
         last = x.new_zeros(L, weights.channels)
         last[:, -A:] = layers[1][0][:, L:]
         parts.append((last, layers[1][1], x.new_zeros(L)))
         self.matrix, self.bias, self.through = (torch.cat(one).float() for one in zip(*parts))
         self.inputs = [W_ih[:, :H].float() for W_ih, *_ in grus[1:]]
-        self.recurrent = [(W_hh.float(), b_hh.float()) for _, W_hh, _, b_hh in grus]
+        self.recurrent = [(W_hh.float(), F.pad(b_hh[2 * H :], (2 * H, 0)).float()) for _, W_hh, _, b_hh in grus]
         self.layers = [layers[0][0][:, :H].float(), layers[1][0][:, :L].float(), layers[2][0].float()]
         self.bias_out = layers[2][1].float()
 
