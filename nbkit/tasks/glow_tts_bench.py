@@ -1,6 +1,6 @@
 """What a training step and a second of speech cost, and what each change to them bought.
 
-    python -m nbkit.tasks.glow_tts_bench training      also with --bf16
+    python -m nbkit.tasks.glow_tts_bench training      also with --bf16, and on a GPU with --device cuda
     python -m nbkit.tasks.glow_tts_bench speaking
 
 The model has no switches: here each change is taken back by putting the plain way, that of the authors' code, in its
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,18 +26,24 @@ from nbkit.data import audio, manifest, speech, text
 from nbkit.data.audio import MelSpec
 from nbkit.data.batches import epoch_order
 from nbkit.data.speech import Batch, FeatureArchive, TokenReader
+from nbkit.evaluate import bench
+from nbkit.kernels import dispatch
+from nbkit.kernels.mas import Alignment, maximum_path
 from nbkit.models import glow_tts
-from nbkit.models.glow_tts import decoder, layers
+from nbkit.models.glow_tts import decoder, layers, model
 
 Ways = dict[str, Callable[[], object]]
-CLIPS, SECONDS = 256, 10
+CLIPS, SECONDS, GPU_SECONDS = 256, 10, 120
 
 
 def main(words: list[str] | None = None) -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description="Measure a training step, or synthesis on one thread.")
     parser.add_argument("what", choices=("training", "speaking"))
-    parser.add_argument("--threads", type=int, default=2, help="of training")
+    parser.add_argument(
+        "--device", default="cpu", help="of training; what a GPU takes is kept in outputs/gallery/bench"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="of training on the CPU")
     parser.add_argument("--size", default="paper", choices=tuple(glow_tts.SIZES))
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2)
@@ -47,7 +54,14 @@ def main(words: list[str] | None = None) -> None:
         table("synthesis, one thread", speaking(given.size), max(given.rounds, 9), SECONDS)
         return
     torch.set_num_threads(given.threads)
-    table(f"training step, {given.threads} threads", training(given.size, given.batch_size, given.bf16), given.rounds)
+    ways = training(given.size, given.batch_size, given.bf16, given.device)
+    if given.device == "cpu":
+        table(f"training step, {given.threads} threads", ways, given.rounds)
+        return
+    rows = bench.rows(bench.compare(ways, device=given.device, seconds=GPU_SECONDS))
+    print(bench.table(f"training step, {given.device}", rows))
+    about = dict(size=given.size, batch_size=given.batch_size, kernels=dict(dispatch.choices))
+    print(bench.save("glow_tts_step", rows, device=given.device, **about))
 
 
 def table(title: str, ways: Ways, rounds: int, seconds: float | None = None) -> None:
@@ -111,12 +125,32 @@ def _always_masked(inverse: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return masked
 
 
-PLAIN: dict[str, list[tuple[type, str, Any]]] = {
+def plain_align(
+    z: Tensor, mean: Tensor, log_sigma: Tensor, token_lengths: Tensor, frame_lengths: Tensor, *, unit: bool = False
+) -> tuple[Alignment, Tensor, Tensor]:
+    """Scores [B, T, F] of four terms, searched on the host, and the path as a matrix. The search is the quick one."""
+    with torch.no_grad():
+        precision = torch.exp(-2 * log_sigma)
+        scores = (-0.5 * math.log(2 * math.pi) - log_sigma).sum(1)[:, :, None]
+        scores = scores + precision.transpose(1, 2) @ (-0.5 * z**2)
+        scores = scores + (mean * precision).transpose(1, 2) @ z
+        scores = scores + (-0.5 * mean**2 * precision).sum(1)[:, :, None]
+        found = maximum_path(scores.cpu(), token_lengths.cpu(), frame_lengths.cpu(), impl="cpu")
+        found = Alignment(*(one.to(z.device) for one in found))
+        counts = torch.arange(z.shape[2], device=z.device) < frame_lengths[:, None]
+        tokens = torch.arange(mean.shape[2], device=z.device)
+        path = ((found.frame_to_token[:, None] == tokens[:, None]) & counts[:, None]).to(z)
+    return found, mean @ path, log_sigma @ path
+
+
+Changes = dict[str, list[tuple[Any, str, Any]]]  # what is patched: a class or module, a name in it, the plain way
+PLAIN: Changes = {
     "channels side by side": [(layers.Convolution, "forward", plain_convolution)],
     "dropout from bits": [(layers.Dropout, "forward", plain_dropout)],
-    "one matrix for two maps": [(decoder.FlowBlock, "forward", plain_block)],
+    "ActNorm, convolution, mask at once": [(decoder.FlowBlock, "forward", plain_block)],
+    "search and gather, no path matrix": [(model, "align", plain_align)],
 }
-PLAIN_SPEECH: dict[str, list[tuple[type, str, Any]]] = {
+PLAIN_SPEECH: Changes = {
     "channels side by side": [(layers.Convolution, "forward", plain_convolution)],
     "kept weights, maps joined, no mask": [
         (layers.Keeping, "kept", plain_kept),
@@ -128,7 +162,7 @@ PLAIN_SPEECH: dict[str, list[tuple[type, str, Any]]] = {
 
 
 @contextlib.contextmanager
-def taken_back(changes: dict[str, list[tuple[type, str, Any]]], but: tuple[str, ...] = ()) -> Iterator[None]:
+def taken_back(changes: Changes, but: tuple[str, ...] = ()) -> Iterator[None]:
     """With the plain way in the place of each change but those named."""
     patches = [patch for name, some in changes.items() if name not in but for patch in some]
     ours = [(owner, name, owner.__dict__[name]) for owner, name, _ in patches]
@@ -141,7 +175,7 @@ def taken_back(changes: dict[str, list[tuple[type, str, Any]]], but: tuple[str, 
             setattr(owner, name, way)
 
 
-def training(size: str, batch_size: int, bf16: bool) -> Ways:
+def training(size: str, batch_size: int, bf16: bool, device: str = "cpu") -> Ways:
     """One step on a batch of middling length, drawn at random and from buckets."""
     rows, features, reader = clips()
     lengths = np.array([row.frames for row in rows])
@@ -150,16 +184,17 @@ def training(size: str, batch_size: int, bf16: bool) -> Ways:
         "bucketed": epoch_order(lengths, batch_size, seed=0, epoch=0),
     }
     batches = {name: _middling(order, lengths, rows, features, name) for name, order in orders.items()}
+    batches = {name: Batch(*(array.to(device) for array in batch)) for name, batch in batches.items()}
     torch.manual_seed(0)
-    model = glow_tts.GlowTTS(glow_tts.sized(size, vocabulary=len(reader.symbols)))
-    model.initialise(batches["random"].mel, batches["random"].frame_lengths)
+    network = glow_tts.GlowTTS(glow_tts.sized(size, vocabulary=len(reader.symbols))).to(device)
+    network.initialise(batches["random"].mel, batches["random"].frame_lengths)
     adams = {
-        fused: torch.optim.Adam(model.parameters(), 1e-5, (0.9, 0.98), 1e-9, fused=fused) for fused in (False, True)
+        fused: torch.optim.Adam(network.parameters(), 1e-5, (0.9, 0.98), 1e-9, fused=fused) for fused in (False, True)
     }
 
     def way(order: str = "random", changes: tuple[str, ...] = (), fused: bool = False, half: bool = False):
         with taken_back(PLAIN, changes):
-            step(model.train(), adams[fused], batches[order], half)
+            step(network.train(), adams[fused], batches[order], half)
 
     every = tuple(PLAIN)
     ways: Ways = {"plain, random batches": way, "bucketed batches": functools.partial(way, "bucketed")}
@@ -202,15 +237,15 @@ def _middling(order: np.ndarray, lengths: np.ndarray, rows: list, features: Feat
     return Batch(*(torch.as_tensor(array) for array in batch))
 
 
-def step(model: glow_tts.GlowTTS, adam: torch.optim.Optimizer, batch: Batch, half: bool) -> float:
+def step(network: glow_tts.GlowTTS, adam: torch.optim.Optimizer, batch: Batch, half: bool) -> float:
     """What the loop does in a step."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        out = model(batch.tokens, batch.token_lengths, batch.mel, batch.frame_lengths)
-    elements = int(out.frame_lengths.sum()) * model.config.bands
+    with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=half):
+        out = network(batch.tokens, batch.token_lengths, batch.mel, batch.frame_lengths)
+    elements = int(out.frame_lengths.sum()) * network.config.bands
     loss = out.negative_log_likelihood() / elements + out.duration_error() / out.token_lengths.sum()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), float("inf"))
-    torch.nn.utils.clip_grad_value_(model.parameters(), 5.0)
+    torch.nn.utils.clip_grad_norm_(network.parameters(), float("inf"))
+    torch.nn.utils.clip_grad_value_(network.parameters(), 5.0)
     adam.step()
     adam.zero_grad(set_to_none=True)
     return loss.item()
@@ -219,7 +254,7 @@ def step(model: glow_tts.GlowTTS, adam: torch.optim.Optimizer, batch: Batch, hal
 def speaking(size: str) -> Ways:
     """Ten seconds of speech by an untrained model, whose rhythm is stretched to that length."""
     torch.manual_seed(0)
-    model = glow_tts.GlowTTS(glow_tts.sized(size, vocabulary=148)).eval()
+    network = glow_tts.GlowTTS(glow_tts.sized(size, vocabulary=148)).eval()
     tokens, spec = torch.randint(1, 148, (1, 150)), MelSpec()
     wanted = SECONDS * spec.rate / spec.hop
     generator = torch.Generator()
@@ -228,7 +263,7 @@ def speaking(size: str) -> Ways:
     def way(changes: tuple[str, ...] = (), scale: float = 1.0) -> int:
         with taken_back(PLAIN_SPEECH, changes):
             how: dict[str, Any] = dict(generator=generator.manual_seed(0), length_scale=scale)
-            return int(model.synthesise(tokens, torch.tensor([150]), **how).frame_lengths)
+            return int(network.synthesise(tokens, torch.tensor([150]), **how).frame_lengths)
 
     scales = np.linspace(1, 10, 50)
     scale = float(scales[np.argmin([abs(way(tuple(PLAIN_SPEECH), s) - wanted) for s in scales])])

@@ -7,6 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nbkit.kernels import dispatch, emulator, flow
 from nbkit.kernels.flow import cuda, normalise_and_mix
+from nbkit.kernels.flow import torch as folding
 
 each_implementation = pytest.mark.parametrize(
     "impl",
@@ -108,10 +109,10 @@ def test_a_group_takes_half_of_its_channels_from_either_half():
 def test_a_gpu_takes_one_matrix_for_all(monkeypatch):
     """The way that a CPU does not go."""
     x, mask, *coefficients = case(2, 5, 16, behind=0.0)
-    matrix, shift = flow.torch.do(*coefficients)
+    matrix, shift = folding.do(*coefficients)
     z = normalise_and_mix(x, mask, *coefficients, impl="reference")[0]
     torch.testing.assert_close((x @ matrix.T + shift) * mask, z)
-    matrix, shift = flow.torch.undo(*coefficients)
+    matrix, shift = folding.undo(*coefficients)
     torch.testing.assert_close((z @ matrix.T + shift) * mask, x)
 
 
@@ -188,8 +189,8 @@ def test_the_choice_is_told(monkeypatch):
 def run(source, x, mask, *coefficients, seed=0, back=False):
     """The kernel by itself, every output and the workspace poisoned: z, log |det|, or gradients of (z + log |det|)."""
     (items, frames, channels), groups = x.shape, 2 - x.shape[2] % 8 // 4
-    names = (f"flow_backward<{groups}>", "flow_reduce") if back else (f"flow_map<{groups}, false>",)
-    module = emulator.module(source, name_expressions=names)
+    names = [f"flow_backward<{groups}>", "flow_reduce"] if back else [f"flow_map<{groups}, false>"]
+    module = emulator.module(source, name_expressions=tuple(names))
     arrays = [one.numpy() for one in (x, mask, *coefficients)]
     for array in arrays:
         array.flags.writeable = False
