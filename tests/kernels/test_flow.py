@@ -166,6 +166,17 @@ def test_the_kernel_has_no_gradient_in_reverse():
         normalise_and_mix(x.requires_grad_(), *others, reverse=True, impl="emulated")
 
 
+@pytest.mark.compiler
+def test_the_kernel_has_no_second_derivative():
+    x, *others = case(1, 2, 8, behind=0.0)
+    z, _ = normalise_and_mix(x.requires_grad_(), *others, impl="emulated")
+    (first,) = torch.autograd.grad(z.square().sum(), x, create_graph=True)
+    with pytest.raises(
+        ValueError, match=r"flow\.cu gives first derivatives, a second one was asked for; use impl='torch'"
+    ):
+        first.sum().backward()
+
+
 def test_the_choice_is_told(monkeypatch):
     """Tensors without content stand for a GPU."""
     given = case(1, 2, 8)

@@ -141,6 +141,10 @@ def _differentiate(ctx, to_z: Tensor, to_log_determinant: Tensor, _):
     return (to_x, None, *others)
 
 
+def _no_second(ctx, *gradients: Tensor):
+    raise ValueError("flow.cu gives first derivatives, a second one was asked for; use impl='torch'")
+
+
 _GIVEN = "Tensor x, Tensor mask, Tensor log_scale, Tensor bias, Tensor weight"
 _library = torch.library.Library("nbkit", "FRAGMENT")
 _library.define(f"normalise_and_mix({_GIVEN}) -> (Tensor, Tensor, Tensor)")
@@ -157,3 +161,4 @@ torch.library.register_fake("nbkit::normalise_and_mix", _outputs, lib=_library)
 torch.library.register_fake("nbkit::unmix", _outputs, lib=_library)
 torch.library.register_fake("nbkit::normalise_and_mix_backward", _gradients, lib=_library)
 torch.library.register_autograd("nbkit::normalise_and_mix", _differentiate, setup_context=_keep, lib=_library)
+torch.library.register_autograd("nbkit::normalise_and_mix_backward", _no_second, lib=_library)
