@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# what a page unpacks into a typed array, see templates/payload.js
+# what a page unpacks into a typed array, see templates/page.js
 _PACKED = {"|u1": "Uint8Array", "<i2": "Int16Array", "<u2": "Uint16Array", "<i4": "Int32Array", "<f4": "Float32Array"}
 
 _UNITS = {"ms": "ms", "db": "dB", "hz": "Hz", "seconds": "seconds"}
@@ -60,7 +60,7 @@ def output(template: str, **values: object) -> str:
 
 
 def pack(array: np.ndarray) -> dict[str, object]:
-    """An array for a page, compressed: payload.js gives it back as {shape, values} with `await unpack(it)`.
+    """An array for a page, compressed: page.js gives it back as {shape, values} with `await unpack(it)`.
 
     array  uint8, int16, uint16, int32 or float32
     """

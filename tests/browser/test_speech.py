@@ -118,6 +118,20 @@ def test_another_version_goes_on_at_the_same_point_of_the_same_token(two):
     two.assert_clean()
 
 
+def test_tokens_are_one_stop_of_the_tab_key(two):
+    page = two.page
+    tokens = page.locator(".token")
+    stops = tokens.evaluate_all("nodes => nodes.filter((node) => node.tabIndex === 0).length")
+    assert tokens.count() > 1 and stops == 1
+    tokens.first.focus()
+    page.keyboard.press("ArrowRight")
+    held = page.evaluate("[...document.querySelectorAll('.token')].indexOf(document.activeElement)")
+    assert held == 1 and at(two) == 0  # the arrow moved to the next token and not in time
+    page.keyboard.press("Enter")
+    assert is_playing(two)
+    two.assert_clean()
+
+
 def test_a_drag_loops_until_escape(two):
     page = two.page
     box = page.locator(".track").bounding_box()

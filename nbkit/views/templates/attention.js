@@ -2,133 +2,26 @@
 (async () => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const find = (name) => document.querySelector(name);
-  const make = (parent, tag, name, attributes = {}) => {
-    const node = document.createElement(tag);
-    node.className = name;
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    parent.append(node);
-    return node;
-  };
   const press = (nodes, chosen) => nodes.forEach((node) => node.setAttribute("aria-pressed", node === chosen));
-  const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)}\u00a0%`;
 
   const load = async (it) => it && { steps: (await unpack(it.steps)).values, most: (await unpack(it.most)).values };
   const models = await Promise.all(data.models.map(async (model) => ({
     ...model, weights: await load(model.weights), rollout: await load(model.rollout),
   })));
-  const [layers, heads, rows, columns] = data.models[0].weights.steps.shape;
-  const looked = data.others ?? data.tokens;
+  const [layers, heads, , columns] = data.models[0].weights.steps.shape;
   const state = {
     layer: data.layer, head: data.head, mode: "head", sort: "", which: 0, token: null, pinned: false,
     hide: false, join: false, whole: false, way: "",
   };
-
-  // ---- numbers: a matrix as it was, and folded: without specials, one direction only, pieces joined to words
-
-  const read = (packed, from, to) => {
-    const values = new Float32Array((to - from) * columns);
-    for (let row = from, at = 0; row < to; row++) {
-      const step = packed.most[row] / 65535 / 255;
-      for (let k = row * columns; k < (row + 1) * columns; k++) values[at++] = packed.steps[k] * step;
-    }
-    return values;
-  };
-  const raw = (model, layer, head, mode = "head") => {
-    if (mode === "rollout") return read(model.rollout, layer * rows, (layer + 1) * rows);
-    if (mode === "head") return read(model.weights, (layer * heads + head) * rows, (layer * heads + head + 1) * rows);
-    const mean = new Float32Array(rows * columns);
-    for (let h = 0; h < heads; h++) raw(model, layer, h).forEach((value, k) => (mean[k] += value / heads));
-    return mean;
-  };
-
-  const special = new Set(data.special);
-  // Which tokens of one side stand together: {of: token -> line or -1, names, full, second}.
-  const side = (names, first, own) => {
-    const of = new Int32Array(names.length).fill(-1), seen = new Map(), found = { of, names: [], second: -1 };
-    names.forEach((name, i) => {
-      const inSecond = i >= data.second;
-      if (own && state.hide && special.has(i)) return;
-      if (state.way && (state.way === "there") === (first ? inSecond : !inSecond)) return;
-      const join = own && state.join, key = join ? data.words[i] : i;
-      if (!seen.has(key)) {
-        if (own && data.second && inSecond && found.second < 0) found.second = seen.size;
-        seen.set(key, seen.size);
-        found.names.push(join ? data.names[key] : name);
-      }
-      of[i] = seen.get(key);
-    });
-    return found;
-  };
+  const { raw, refold, fold, entropy } = makeNumbers(data, state);
+  const { magnitude, difference, paint, pooled, matrix, strands } = makePictures(data.colours);
   let from, to; // the lines and columns now shown
-  const refold = () => {
-    from = side(data.tokens, true, true);
-    to = side(looked, false, !data.others);
-    from.size = new Float32Array(from.names.length);
-    from.of.forEach((line) => line >= 0 && from.size[line]++);
-  };
-  const fold = (values) => {
-    const width = to.names.length, found = new Float32Array(from.names.length * width);
-    for (let i = 0; i < rows; i++) {
-      const line = from.of[i];
-      if (line < 0) continue;
-      const part = 1 / from.size[line];
-      for (let j = 0; j < columns; j++) {
-        const column = to.of[j];
-        if (column >= 0) found[line * width + column] += values[i * columns + j] * part;
-      }
-    }
-    if (state.whole)
-      for (let line = 0; line < from.names.length; line++) {
-        const row = found.subarray(line * width, (line + 1) * width);
-        const sum = row.reduce((all, share) => all + share, 0);
-        if (sum >= 0.01) row.forEach((share, k) => (row[k] = share / sum));
-      }
-    return found;
-  };
-  const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const entropy = (values) => {
-    let sum = 0, seen = 0;
-    for (let i = 0; i < rows; i++) {
-      let row = 0, mass = 0;
-      for (let k = i * columns; k < (i + 1) * columns; k++)
-        if (values[k] > 0) (row -= values[k] * Math.log(values[k])), (mass += values[k]);
-      if (mass > 0) (sum += row), seen++;
-    }
-    return sum / Math.max(seen, 1);
-  };
 
-  // ---- pictures
-
-  const [magnitude, difference] = data.colours.map((map) =>
-    Uint32Array.from(map, (c) => (0xff000000 | ((c & 255) << 16) | (c & 0xff00) | (c >> 16)) >>> 0));
-  const ramp = (map) => `linear-gradient(90deg, ${[0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) =>
-    `#${data.colours[map][Math.min(32 * n, 255)].toString(16).padStart(6, "0")}`).join(", ")})`;
-  const paint = (canvas, width, height, colourOf) => {
-    canvas.width = width;
-    canvas.height = height;
-    const image = new ImageData(width, height), pixels = new Uint32Array(image.data.buffer);
-    for (let k = 0; k < pixels.length; k++) pixels[k] = colourOf(k);
-    canvas.getContext("2d").putImageData(image, 0, 0);
-  };
-  const TILE = 64;
-  const pooled = (values) => {
-    const height = from.names.length, width = to.names.length;
-    const step = Math.max(1, Math.ceil(Math.max(height, width) / TILE));
-    const shape = [Math.ceil(width / step), Math.ceil(height / step)];
-    if (step === 1) return [values, ...shape];
-    const small = new Float32Array(shape[0] * shape[1]);
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) {
-        const at = Math.floor(y / step) * shape[0] + Math.floor(x / step), value = values[y * width + x];
-        if (Math.abs(value) > Math.abs(small[at])) small[at] = value;
-      }
-    return [small, ...shape];
-  };
-  const minus = (one, two) => two.map((value, k) => value - one[k]);
   const between = () => state.which === 2;
   const thumbnail = (cell) => {
     const values = (between() ? models : [models[state.which]]).map((m) => fold(raw(m, cell.layer, cell.head)));
-    const [small, width, height] = pooled(between() ? minus(...values) : values[0]);
+    const [small, width, height] = pooled(
+      between() ? minus(...values) : values[0], from.names.length, to.names.length);
     // the square root, so that faint shares are seen too; one scale for all heads
     cell.canvas.style.imageRendering = width < 40 ? "pixelated" : ""; // smooth only where it is made smaller
     paint(cell.canvas, width, height, between()
@@ -185,26 +78,14 @@
     if (state.mode !== "head") return getComputedStyle(document.body).color;
     return `hsl(${Math.round((360 * state.head) / heads + 210) % 360} 70% ${dark.matches ? 68 : 40}%)`;
   };
-  const FONT = '11px sans-serif, "nbkit Hangul"';
-  const FAINTEST = 0.02, FAINTEST_OF_ONE = 0.002;
   let figures = [], built = 0; // for which width
-
-  // A token in a column or a readout: the mark of a word's beginning as a faint dot.
-  const write = (node, token) => {
-    node.replaceChildren();
-    if (token.startsWith("▁")) make(node, "i", "").textContent = "·";
-    node.append(token.startsWith("▁") ? token.slice(1) : token);
-  };
-  const short = (token) => {
-    const text = token.replace("▁", "·"), letters = [...text];
-    return letters.length > 12 ? `${letters.slice(0, 11).join("")}…` : text;
-  };
 
   const column = (parent, kind, group, row) => {
     const node = make(parent, "div", `column ${kind}`, {
       role: "group", "aria-label": kind === "from" ? "tokens that look" : "tokens that are looked at",
     });
     node.style.setProperty("--row", `${row}px`);
+    roam(node, "ArrowUp", "ArrowDown");
     return group.names.map((name, index) => {
       const button = make(node, "button", "token", { type: "button", title: name, tabindex: index ? -1 : 0 });
       write(button, name);
@@ -215,19 +96,14 @@
       button.addEventListener("pointerleave", () => state.pinned || focus(null, false));
       button.addEventListener("click", () =>
         state.pinned && state.token?.kind === kind && state.token.index === index ? focus(null, false) : look(true));
-      button.addEventListener("keydown", (event) => {
-        const next = { ArrowUp: button.previousSibling, ArrowDown: button.nextSibling }[event.key];
-        if (!next) return;
-        event.preventDefault();
-        event.stopPropagation();
-        button.tabIndex = -1;
-        next.tabIndex = 0;
-        next.focus();
-      });
       return button;
     });
   };
 
+  const heatMap = (parent, map, readout) => matrix(parent, map, from, to, readout, (margin) => {
+    const room = find(".figures").clientWidth - margin - 4, beside = room - 250;
+    return models.length > 1 ? Math.min(330 - margin, room) : Math.min(400, beside > 240 ? beside : room);
+  }, () => figures.forEach(report));
   const build = () => {
     const parent = find(".figures");
     parent.replaceChildren();
@@ -246,7 +122,7 @@
       const canvas = make(box, "canvas", "", { "aria-hidden": true });
       const two = column(box, "to", to, row);
       canvas.style.cssText = `width:130px;height:${row * count}px`;
-      const heat = matrix(drawn, 0, readout);
+      const heat = heatMap(drawn, 0, readout);
       return { model, told, readout, canvas, row, count, from: one, to: two, heat };
     });
     const boxes = [...parent.querySelectorAll(".lines")];
@@ -259,108 +135,8 @@
       make(caption, "small", "").textContent = "the second less the first";
       const drawn = make(figure, "div", "drawn");
       const readout = make(drawn, "p", "readout short", { "aria-live": "polite" });
-      figures.difference = matrix(drawn, 1, readout);
+      figures.difference = heatMap(drawn, 1, readout);
     }
-  };
-
-  // The heat map with its tokens on both axes. Names are drawn once, colours with each head.
-  const matrix = (parent, map, readout) => {
-    const height = from.names.length, width = to.names.length, many = Math.max(height, width);
-    const outer = make(parent, "div", "outer"), wide = make(outer, "div", "wide"), box = make(wide, "div", "matrix");
-    const names = make(box, "canvas", "", { "aria-hidden": true }), pen = names.getContext("2d");
-    pen.font = FONT;
-    const margin = 8 + Math.ceil([...from.names, ...to.names].reduce((most, name) =>
-      Math.max(most, pen.measureText(short(name)).width), 0));
-    const room = find(".figures").clientWidth - margin - 4, beside = room - 250;
-    const side = models.length > 1 ? Math.min(330 - margin, room) : Math.min(400, beside > 240 ? beside : room);
-    const cell = Math.min(22, Math.max(many > 128 ? 1 : 3, Math.floor(side / many)));
-    const scale = window.devicePixelRatio || 1, every = Math.ceil(14 / cell);
-    const total = [margin + cell * width, margin + cell * height];
-    box.style.cssText = `width:${total[0] + 2}px;height:${total[1] + 2}px`;
-    [names.width, names.height] = total.map((side) => Math.round(scale * side));
-    names.style.cssText = `left:0;top:0;width:${total[0]}px;height:${total[1]}px`;
-    pen.scale(scale, scale);
-    pen.fillStyle = getComputedStyle(document.body).getPropertyValue("--muted");
-    pen.font = FONT;
-    pen.textBaseline = "middle";
-    pen.textAlign = "right";
-    for (let i = 0; i < height; i += every) pen.fillText(short(from.names[i]), margin - 5, margin + cell * (i + 0.5));
-    pen.rotate(-Math.PI / 2);
-    pen.textAlign = "left";
-    for (let j = 0; j < width; j += every) pen.fillText(short(to.names[j]), 5 - margin, margin + cell * (j + 0.5));
-    const heat = make(box, "canvas", "heat", { role: "img", "aria-label": "weights, from rows to columns" });
-    heat.style.cssText = `left:${margin}px;top:${margin}px;width:${cell * width}px;height:${cell * height}px`;
-    const crosses = [make(box, "div", "cross"), make(box, "div", "cross")];
-    const cross = (line, column) => {
-      crosses.forEach((node) => (node.hidden = line === undefined));
-      if (line === undefined) return;
-      const [x, y] = [margin + cell * column, margin + cell * line];
-      crosses[0].style.cssText = `left:${margin}px;top:${y - 1}px;width:${cell * width}px;height:${cell + 2}px`;
-      crosses[1].style.cssText = `left:${x - 1}px;top:${margin}px;width:${cell + 2}px;height:${cell * height}px`;
-    };
-    cross();
-    const bar = make(outer, "div", "ramp");
-    const low = make(bar, "span", ""), strip = make(bar, "i", ""), high = make(bar, "span", "");
-    strip.style.background = ramp(map);
-    const found = { heat, values: null, cross };
-    found.draw = (values, most) => {
-      found.values = values;
-      const top = most || 1, last = 255 / top;
-      paint(heat, width, height, map
-        ? (k) => difference[Math.round(127.5 + (127.5 * values[k]) / top)]
-        : (k) => magnitude[Math.min(255, Math.round(values[k] * last))]);
-      low.textContent = map ? `−${percent(most)}` : "0";
-      high.textContent = percent(most);
-    };
-    heat.addEventListener("pointermove", (event) => {
-      const [line, at] = [Math.floor(event.offsetY / cell), Math.floor(event.offsetX / cell)];
-      if (line < 0 || at < 0 || line >= height || at >= width) return;
-      cross(line, at);
-      const share = found.values[line * width + at];
-      tell(readout, [[`${map && share > 0 ? "+" : ""}${percent(share).replace("-", "−")}`], [" from "], [from.names[line], true], [" to "], [to.names[at], true]]);
-    });
-    heat.addEventListener("pointerleave", () => {
-      cross();
-      readout.replaceChildren();
-      figures.forEach(report);
-    });
-    return found;
-  };
-
-  const tell = (node, parts) => {
-    node.replaceChildren();
-    for (const [text, token] of parts) token ? write(make(node, "bdi", ""), text) : node.append(text);
-  };
-
-  const strands = (figure) => {
-    const { canvas, row, count, values } = figure, width = to.names.length, scale = window.devicePixelRatio || 1;
-    canvas.width = Math.round(130 * scale);
-    canvas.height = Math.round(row * count * scale);
-    const pen = canvas.getContext("2d");
-    pen.scale(scale, scale);
-    pen.strokeStyle = colour();
-    const token = state.token, faintest = token ? FAINTEST_OF_ONE : FAINTEST;
-    const bundles = Array.from({ length: 20 }, () => []);
-    for (let i = 0; i < from.names.length; i++) {
-      if (token?.kind === "from" && token.index !== i) continue;
-      for (let j = 0; j < width; j++) {
-        if (token?.kind === "to" && token.index !== j) continue;
-        const share = values[i * width + j];
-        if (share >= faintest) bundles[Math.min(19, Math.floor(20 * share))].push(i, j);
-      }
-    }
-    bundles.forEach((ends, n) => {
-      const share = (n + 0.5) / 20;
-      pen.globalAlpha = Math.pow(share, 0.7);
-      pen.lineWidth = 0.6 + 2.4 * share;
-      pen.beginPath();
-      for (let k = 0; k < ends.length; k += 2) {
-        pen.moveTo(2, (ends[k] + 0.5) * row);
-        pen.lineTo(128, (ends[k + 1] + 0.5) * row);
-      }
-      pen.stroke();
-    });
-    return bundles.some((ends) => ends.length);
   };
 
   const shares = ({ values }, kind, index) => {
@@ -372,7 +148,7 @@
     .filter((k) => found[k] > 0.0005).flatMap((k, n) => [[n ? ", " : " "], [names[k], true], [` ${percent(found[k])}`]]);
 
   const report = (figure) => {
-    const { token } = state, any = strands(figure), tint = colour();
+    const { token } = state, tint = colour(), any = strands(figure, from, to, token, tint);
     for (const kind of ["from", "to"]) {
       const opposite = token && token.kind !== kind ? shares(figure, token.kind, token.index) : null;
       figure[kind].forEach((button, k) => {
@@ -435,7 +211,7 @@
     show();
   };
   const again = () => {
-    refold();
+    [from, to] = refold();
     focusNothing();
     build();
     cells.forEach(thumbnail);
@@ -477,7 +253,7 @@
     state.mode = modes[n];
     show();
   });
-  for (const [name, here] of [["hide", special.size], ["join", data.words], ["way", data.second], ["whole", true]]) {
+  for (const [name, here] of [["hide", data.special.length], ["join", data.words], ["way", data.second], ["whole", true]]) {
     const input = find(`.${name}`);
     input.parentNode.hidden = !here;
     input.addEventListener("change", () => {

@@ -54,7 +54,9 @@
       node.style.width = place(until - from);
       const least = name === "token" ? 6 + 8 * label.length : 16; // half a letter would be read as another one
       node.classList.toggle("narrow", (until - from) * pixels < least);
-      if (tag === "button") node.addEventListener("click", () => play(from, until));
+      if (tag !== "button") continue;
+      node.tabIndex = strip.node.firstChild === node ? 0 : -1;
+      node.addEventListener("click", () => play(from, until));
     }
   };
   const strips = () => {

@@ -1,14 +1,5 @@
 "use strict";
 // What the speech player consists of, built once: controls, and panels below each other on one axis of seconds.
-const make = (parent, tag, name, attributes = {}, text = "") => {
-  const node = document.createElement(tag);
-  node.className = name;
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.textContent = text;
-  parent.append(node);
-  return node;
-};
-
 const buildParts = (body, content, longest) => {
   const all = content.rows.flat();
   const any = (name) => all.some((version) => version[name] !== null && version[name].length !== 0);
@@ -56,7 +47,11 @@ const buildParts = (body, content, longest) => {
     canvas.style.height = `${height}px`;
     return { node, canvas, height, title };
   };
-  const strip = (name, title) => ({ node: make(track, "div", `strip ${name}`), title });
+  const strip = (name, title) => {
+    const node = make(track, "div", `strip ${name}`);
+    roam(node, "ArrowLeft", "ArrowRight");
+    return { node, title };
+  };
   const most = Math.max(0, ...all.map((one) => one.tokens.length));
   const drawn = {
     wave: panel("wave", 72, "wave"),
