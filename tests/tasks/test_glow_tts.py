@@ -1,6 +1,7 @@
 """The Glow-TTS task: from made-up speech to a voice, on the smallest amount of everything."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -38,6 +39,8 @@ def train(given):
 def test_trains_speaks_exports_and_opens_again(nano, tmp_path):
     task, result, run = train(config())
     assert [row["step"] for row in run.rows("train")] == [1, 2, 3]
+    kernels = json.loads((run.folder / "environment.json").read_text())[-1]["kernels"]
+    assert kernels["normalise_and_mix"] == "torch: the fastest on a CPU"
     found = task.measure(result.modules)
     assert set(found) == {"boundary_error_ms", "known_mel_distance_db", "new_mel_distance_db"}
     text = task.train[0].row.text
