@@ -122,11 +122,13 @@ def test_tokens_are_one_stop_of_the_tab_key(two):
     page = two.page
     tokens = page.locator(".token")
     stops = tokens.evaluate_all("nodes => nodes.filter((node) => node.tabIndex === 0).length")
-    assert tokens.count() > 1 and stops == 1
+    assert tokens.count() > 1
+    assert stops == 1
     tokens.first.focus()
     page.keyboard.press("ArrowRight")
     held = page.evaluate("[...document.querySelectorAll('.token')].indexOf(document.activeElement)")
-    assert held == 1 and at(two) == 0  # the arrow moved to the next token and not in time
+    assert held == 1
+    assert at(two) == 0  # the arrow moved to the next token and not in time
     page.keyboard.press("Enter")
     assert is_playing(two)
     two.assert_clean()

@@ -27,7 +27,7 @@ EVIL = "<script>alert('가')</script> & \"x\" \u202eabc\u202c 😀 " + "가" * 3
 
 @dataclass(frozen=True)
 class Toy(Params):
-    text: str = param("안녕", "What is <b>said</b>.")
+    text: str = param("안녕", "What is <b>said</b>. `a <i> b` shows it.")
     size: str = param("tiny", "Of the model.", choices=("tiny", "paper"))
     learning_rate: float = param(3e-3, "Greatest rate.", low=0.0)
     warmth: float = param(0.5, "Of the voice.", low=0.0, high=2.0)
@@ -154,7 +154,7 @@ def test_hostile_texts_stay_text():
     panel._show_command()
     for said in (shown(panel, "text"), panel._line.value):
         assert "<script>alert" not in said
-    assert "&lt;b&gt;said" in shown(panel, "text")
+    assert "&lt;b&gt;said&lt;/b&gt;. <code>a &lt;i&gt; b</code>" in shown(panel, "text")
 
 
 def test_what_is_no_config_is_refused():
