@@ -26,7 +26,7 @@ _UNITS = {"ms": "ms", "db": "dB", "hz": "Hz", "seconds": "seconds"}
 @cache
 def _templates() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
 
     folder = Path(__file__).parent / "templates"
     loader = FileSystemLoader(folder)
@@ -35,7 +35,7 @@ def _templates() -> Environment:
     )
     # Our own css and js go in as they are; everything else is escaped by jinja.
     environment.globals["ours"] = lambda name: Markup((folder / name).read_text(encoding="utf8"))
-    environment.filters["code"] = lambda text: Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))
+    environment.filters["code"] = lambda text: Markup(re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))
     return environment
 
 
