@@ -111,7 +111,7 @@ def mel_errors(log_mel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def near(places: np.ndarray, frames: int, hop: int, reach: int) -> np.ndarray:
     """[F] bool: the frames whose centre lies within `reach` samples of one of the samples `places`."""
     centres = np.arange(frames)[:, None] * hop
-    return (np.abs(centres - np.asarray(places)[None]) <= reach).any(1)
+    return np.asarray((np.abs(centres - np.asarray(places)[None]) <= reach).any(1))
 
 
 def sounding(wave: np.ndarray, rate: int) -> tuple[int, int]:

@@ -39,7 +39,7 @@ class Recurrent(Training):
         "What a sample is drawn from: the classes of a mu-law, or a mixture of logistics, which learns more slowly.",
         choices=("mixture", "classes"),
     )
-    window: int = param(3, "Length of the stretches that are learnt from.", unit="frames", low=1, high=200)
+    window: int = param(2, "Length of the stretches that are learnt from.", unit="frames", low=1, high=200)
     clip_norm: float = param(4.0, "Gradients longer than this are shortened to it. 0 does not.", low=0.0)
     probe_seconds: float = param(
         1.0, "So much of a recording is made anew at each evaluation.", unit="seconds", low=0.05, identity=False
@@ -52,7 +52,13 @@ class WaveRNNTrain(Recurrent):
 
     dataset: str = param("espeak_ko", "A data set of data_manifests. `nbkit data list` shows them.")
     utterances: int = param(0, "Use so many utterances. 0 takes all; synthetic sets make as many as asked.", low=0)
-    batch_size: int = param(32, "Windows a step, over all processes.", low=1)
+    stop_at: int = param(
+        1000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
+    )
+    batch_size: int = param(16, "Windows a step, over all processes.", low=1)
+    learning_rate: float = param(8e-3, "Greatest learning rate, after the warm-up. Larger models want less.", low=0.0)
+    evaluate_every: int = param(200, "Validate, and make sound, every so many steps.", low=1, identity=False)
+    save_every: int = param(200, "Write a checkpoint every so many steps.", low=1, identity=False)
 
     PRESETS: ClassVar = {
         "smoke": {
@@ -68,6 +74,7 @@ class WaveRNNTrain(Recurrent):
             "dataset": "kss",
             "size": "paper",
             "window": 6,
+            "batch_size": 32,
             "learning_rate": 5e-4,
             "warmup_steps": 1000,
             "stop_at": 60_000,
@@ -79,6 +86,7 @@ class WaveRNNTrain(Recurrent):
             "dataset": "ljspeech",
             "size": "paper",
             "window": 6,
+            "batch_size": 32,
             "learning_rate": 5e-4,
             "warmup_steps": 1000,
             "stop_at": 1_000_000,
