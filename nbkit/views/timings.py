@@ -95,7 +95,9 @@ def roofline(
     x = np.array([min(intensity.min(), ridge) / 4, ridge, max(intensity.max(), ridge) * 8])
     ax.plot(x, np.minimum(x * bytes_per_second, operations_per_second), color=style.MUTED, linewidth=1.6)
     ax.text(ridge, operations_per_second * 1.15, f"{_number(operations_per_second / 1e9)} G operations/s", fontsize=8)
-    ax.text(x[0], x[0] * bytes_per_second * 1.6, f"a copy: {_number(bytes_per_second / 1e9)} GB/s", fontsize=8)
+    slope = math.sqrt(x[0] * ridge)
+    words = f"a copy: {_number(bytes_per_second / 1e9)} GB/s "
+    ax.text(slope, slope * bytes_per_second, words, fontsize=8, ha="right", va="bottom")
     for number, (point, left, height) in enumerate(zip(points, intensity, speed)):
         label = (
             f"{style.drawable(str(point['way']))}: {height / min(left * bytes_per_second, operations_per_second):.0%}"
