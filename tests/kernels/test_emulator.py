@@ -201,6 +201,35 @@ def test_blocks_that_wait_for_each_other(run, seed):
     assert out.tolist() == values
 
 
+BEHIND = """
+extern "C" __global__ void behind(unsigned* turn, unsigned* missed) {
+    volatile unsigned* word = turn;
+    if (blockIdx.x < 2) {
+        for (unsigned round = blockIdx.x; round < 40; round += 2) {
+            while (word[0] != round) {}
+            word[0] = round + 1;
+        }
+        return;
+    }
+    for (unsigned last = 0, now; last < 40; last = now) {
+        now = word[0];
+        missed[0] = max(missed[0], now - last);
+    }
+}
+"""
+
+
+@pytest.mark.compiler
+def test_a_block_may_be_left_behind():
+    found = []
+    for seed in range(20):
+        missed = np.zeros(1, np.uint32)
+        kernel = emulator.module(BEHIND).kernel("behind")
+        kernel((3,), (1,), (np.zeros(1, np.uint32), missed), cooperative=True, seed=seed)
+        found.append(missed[0])
+    assert min(found) < 20 < max(found)
+
+
 ORDER = """
 extern "C" __global__ void order(int* turn, int* out) {
     out[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(turn, 1);

@@ -19,8 +19,9 @@ What is wrong raises KernelFault, with the threads, the line and the seed:
 - assertion, limits
 
 Which thread goes on is drawn from `seed`: a warp at a time, for as long as it can, which is as unfair as a GPU may be.
-Blocks of a cooperative launch are alive together, others run one after the other in a drawn order. What is not here:
-fp16, tensor cores, inline PTX, the order in which memory becomes visible, and time.
+Blocks of a cooperative launch are alive together, and now and then one is left behind for as long as the others can do
+without it; others run one after the other in a drawn order. What is not here: fp16, tensor cores, inline PTX, the order
+in which memory becomes visible, and time.
 """
 
 from __future__ import annotations

@@ -81,6 +81,7 @@ struct Machine {
     uintptr_t image = 0, image_end = 0;          // the library itself: constants and __device__ variables
     unsigned alive = 0, at_grid_barrier = 0;
     uint64_t random, polls = 0;                  // polls: reads that may wait for something, since anything changed
+    const Block* behind = nullptr;               // who is not let on while others can
     bool failed = false, paused = false;
     Context scheduler{};
 };

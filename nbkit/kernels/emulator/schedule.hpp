@@ -1,4 +1,5 @@
-// Who goes on: a warp is drawn, and runs until all its lanes wait or one of them polls.
+// Who goes on: a warp is drawn, and runs until all its lanes wait or one of them polls. Of blocks that are alive together
+// one is left behind for as long as the others can do without it, then another one, or none.
 #pragma once
 #include <map>
 
@@ -73,6 +74,18 @@ void tell_deadlock(const char* kind, const char* hint) {
     tell(polled ? text + "; polled" : text, polled);
 }
 
+Warp& next() {
+    Machine& m = *machine;
+    size_t warps = m.runnable.size();
+    bool stuck = m.polls > 256 * warps;  // all have looked for what they wait for, some words a lane
+    if (m.blocks.size() > 1 && (m.behind ? stuck : draw(4 * warps) == 0))
+        m.behind = stuck && draw(2) ? nullptr : m.blocks[draw(m.blocks.size())].get();
+    unsigned chosen = draw(warps);
+    for (size_t i = 0; i < warps && m.runnable[chosen]->block == m.behind; ++i) chosen = (chosen + 1) % warps;
+    if (m.runnable[chosen]->block == m.behind) m.behind = nullptr;
+    return *m.runnable[chosen];
+}
+
 void run_until_all_end() {
     while (machine->alive && !machine->failed) {
         if (machine->runnable.empty()) return tell_deadlock("deadlock", "");
@@ -81,8 +94,7 @@ void run_until_all_end() {
                                                  ? ", what is polled never changes"
                                                  : ", what is polled never changes; blocks run at the same time only "
                                                    "in a cooperative launch");
-        unsigned chosen = draw(machine->runnable.size());
-        Warp& warp = *machine->runnable[chosen];
+        Warp& warp = next();
         machine->paused = false;
         while (warp.ready && !machine->paused && !machine->failed) {
             unsigned turn = draw(32);
@@ -116,6 +128,7 @@ void run_blocks() {
         start(dim3(order[i] % width, order[i] / width % height, order[i] / (width * height)), stacks);
         if (launch.cooperative && i + 1 < blocks && !machine->failed) continue;
         run_until_all_end();
+        machine->behind = nullptr;
         machine->blocks.clear();
         machine->runnable.clear();
         stacks = 0;
