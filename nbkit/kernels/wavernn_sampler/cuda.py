@@ -55,7 +55,7 @@ def plan(shape: Shape, rows: int, processors: int) -> Plan:
     blocks = -(-units // warps)
     spread = (outputs + outputs // 32 + 2) // 2 * 2
     last = max(pairs, layer_pairs) if G > 1 else layer_pairs
-    own = 4 * G + 2 + 3 * G * (rows + rows % 2)
+    own = (4 * G + 2 + (7 * G + 2) * rows + 1) // 2 * 2
     numbers = rows * (64 * (G * pairs + layer_pairs + last) + spread) + rows + rows % 2 + warps * own
     weights = 64 * (warps * (pairs + layer_pairs) + -(-outputs // blocks) * layer_pairs)
     name = f"wavernn_sample<{'Half' if half else 'Full'}, {pairs}, {layer_pairs}, {G}, {rows}, {warps}>"

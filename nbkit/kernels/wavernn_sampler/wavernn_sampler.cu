@@ -203,7 +203,8 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
     int hidden, int layers, int outputs, int flags) {
     typedef typename As::Pair Pair;
     constexpr int WIDE = 64 * PAIRS, LAYER_WIDE = 64 * LAYER_PAIRS, THREADS = 32 * WARPS;
-    constexpr int OWN = 4 * GRUS + 2 + 3 * GRUS * (ROWS + ROWS % 2), KEPT = 4 * GRUS + 2;
+    constexpr int ADDED = 3 * GRUS + 2, KEPT = ADDED * ROWS, STATE = KEPT + 3 * GRUS * ROWS;  // in `mine`, see below
+    constexpr int OWN = (4 * GRUS + 2 + STATE + GRUS * ROWS + 1) / 2 * 2;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, blocks = gridDim.x, units = blocks * WARPS;
     const int unit = blockIdx.x + blocks * warp, row = 3 * hidden * GRUS + 2 * layers;
     const int spread_outputs = (spread(outputs) + 2) / 2 * 2;
@@ -218,7 +219,8 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
     float* sum = GRUS > 1 ? layer2 : states;                 // of all states; used up before layer2 is there
     float* logits = layer2 + ROWS * (GRUS > 1 && WIDE > LAYER_WIDE ? WIDE : LAYER_WIDE);  // [ROWS][spread_outputs]
     float* x = logits + ROWS * spread_outputs;               // [ROWS]
-    float* own = x + (ROWS + 1) / 2 * 2 + warp * OWN;        // [WARPS][OWN]
+    float* own = x + (ROWS + 1) / 2 * 2 + warp * OWN;        // [WARPS][OWN]: what the unit needs besides its weights
+    float* mine = own + 4 * GRUS + 2 + lane;                 // of this lane, every ROWS numbers. Registers are few.
     Pair* first = reinterpret_cast<Pair*>(own + (WARPS - warp) * OWN) + warp * 32 * PAIRS;  // a row for each warp
     Pair* middle = first + (WARPS - warp) * 32 * PAIRS + warp * 32 * LAYER_PAIRS;
     Pair* last = middle + (WARPS - warp) * 32 * LAYER_PAIRS;  // those of the block: o = block + blocks * k
@@ -257,7 +259,7 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
             for (int i = threadIdx.x; i < hidden; i += THREADS)
                 states[(g * ROWS + n) * WIDE + i] = hidden_start[(size_t)(g * rows + min(n, rows - 1)) * hidden + i];
     if (threadIdx.x < ROWS) x[threadIdx.x] = x_start[b];
-    // what belongs to the unit: in `own` what x is multiplied by for each gate, and the bias of the new one; its state
+    // own: what x is multiplied by for each gate, and the bias of the new one, of each GRU; then that of the first layer
     if (lane < 4 * GRUS) {
         const int g = lane / 4, gate = lane % 4;
         const int place = gate < 3 ? (g * 3 + gate) * hidden : row + g * hidden;
@@ -265,40 +267,44 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
     } else if (lane == 4 * GRUS) {
         own[lane] = has_row ? constants[3 * hidden * GRUS + unit] : 0.f;
     }
-    float state[GRUS] = {};
-    if (has_unit)
+    // mine: what conditioning adds to each gate and both layers; KEPT, what each gate gets from the state; STATE
+    if (has_unit && has_lane)
 #pragma unroll
-        for (int g = 0; g < GRUS; ++g) state[g] = hidden_start[(size_t)(g * rows + b) * hidden + unit];
+        for (int g = 0; g < GRUS; ++g)
+            mine[STATE + g * ROWS] = hidden_start[(size_t)(g * rows + b) * hidden + unit];
     const float* bias_out = constants + row + GRUS * hidden;
-
     __syncthreads();
-    const auto remember = [&](int g) {  // what the gates get from the state; there are no registers left for it
+    const auto remember = [&](int g) {
         float products[3] = {};
         multiply<As, 3, PAIRS, ROWS>(recurrent[g], states + g * ROWS * WIDE, lane, products);
         products[2] += own[g * 4 + 3];
         if (has_lane)
 #pragma unroll
-            for (int gate = 0; gate < 3; ++gate) own[KEPT + (g * 3 + gate) * ROWS + lane] = products[gate];
+            for (int gate = 0; gate < 3; ++gate) mine[KEPT + (g * 3 + gate) * ROWS] = products[gate];
     };
 #pragma unroll
     for (int g = 0; g < GRUS; ++g) remember(g);
     __syncthreads();
 
-    // what conditioning adds to this unit, fetched as soon as that of the sample before is used up
-    float next[GRUS][3] = {}, next_row1 = 0.f, next_row2 = 0.f;
-    const auto fetch = [&](int t) {
+    const auto fetch = [&](int t, float (&added)[ADDED]) {
+        if (!has_lane) return;
         const float* there = before + ((size_t)t * rows + b) * row;
-        if (has_unit && has_lane)
 #pragma unroll
-            for (int g = 0; g < GRUS; ++g)
-#pragma unroll
-                for (int gate = 0; gate < 3; ++gate) next[g][gate] = there[(g * 3 + gate) * hidden + unit];
-        if (has_row && has_lane) {
-            next_row1 = there[3 * hidden * GRUS + unit];
-            next_row2 = there[3 * hidden * GRUS + layers + unit];
+        for (int i = 0; i < ADDED; ++i) {
+            const int gate = i < 3 * GRUS ? i * hidden : 3 * hidden * GRUS + (i - 3 * GRUS) * layers;
+            if (i < 3 * GRUS ? has_unit : has_row) added[i] = there[gate + unit];
         }
     };
-    fetch(0);
+    const auto put_by = [&](const float (&added)[ADDED]) {
+        if (has_lane)
+#pragma unroll
+            for (int i = 0; i < ADDED; ++i) mine[i * ROWS] = added[i];
+    };
+    {
+        float added[ADDED] = {};
+        fetch(0, added);
+        put_by(added);
+    }
 
     int patience = PATIENCE;
     constexpr int PLACES = ROWS * (WIDE * GRUS + 2 * LAYER_WIDE);
@@ -306,16 +312,18 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
         const unsigned epoch = t + 1;
         volatile Word* box = mail + (t & 1) * (size_t)(PLACES + ROWS * outputs);
         const float before_it = has_lane ? x[lane] : 0.f;
-        float in[GRUS][3];
+        // the new state of GRU g, which gets `in` from its input beside what conditioning and x give
+        const auto renew = [&](int g, float (&in)[3]) {
 #pragma unroll
-        for (int g = 0; g < GRUS; ++g)
-#pragma unroll
-            for (int gate = 0; gate < 3; ++gate) in[g][gate] = next[g][gate] + before_it * own[g * 4 + gate];
-        const float row1 = next_row1 + before_it * own[4 * GRUS];
+            for (int gate = 0; gate < 3; ++gate) in[gate] += mine[(g * 3 + gate) * ROWS] + before_it * own[g * 4 + gate];
+            const float state = gru(in, mine + KEPT + 3 * g * ROWS, ROWS, mine[STATE + g * ROWS]);
+            mine[STATE + g * ROWS] = state;
+            send(box + lane * WIDE + unit, epoch, state);
+        };
 
         if (has_unit && has_lane) {
-            state[0] = gru(in[0], own + KEPT + lane, ROWS, state[0]);
-            send(box + lane * WIDE + unit, epoch, state[0]);
+            float in[3] = {};
+            renew(0, in);
         }
         receive<ROWS * WIDE, WIDE, THREADS>(
             box, threadIdx.x, hidden, epoch, patience, [&](int i, float value) { states[i] = value; });
@@ -326,12 +334,7 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
             if (has_unit) {
                 float gates[3] = {};
                 multiply<As, 3, PAIRS, ROWS>(input, states, lane, gates);
-                if (has_lane) {
-#pragma unroll
-                    for (int gate = 0; gate < 3; ++gate) gates[gate] += in[GRUS - 1][gate];
-                    state[GRUS - 1] = gru(gates, own + KEPT + 3 * (GRUS - 1) * ROWS + lane, ROWS, state[GRUS - 1]);
-                    send(box + lane * WIDE + unit, epoch, state[GRUS - 1]);
-                }
+                if (has_lane) renew(GRUS - 1, gates);
             }
             receive<ROWS * WIDE, WIDE, THREADS>(
                 box, threadIdx.x, hidden, epoch, patience, [&](int i, float value) {
@@ -343,8 +346,11 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
         }
 
         if (has_row) {
-            const float value = multiply<As, PAIRS, ROWS>(first, sum, lane) + row1;
-            if (has_lane) send(box + lane * LAYER_WIDE + unit, epoch, value < 0.f ? 0.f : value);
+            float value = multiply<As, PAIRS, ROWS>(first, sum, lane);
+            if (has_lane) {
+                value += mine[3 * GRUS * ROWS] + before_it * own[4 * GRUS];
+                send(box + lane * LAYER_WIDE + unit, epoch, value < 0.f ? 0.f : value);
+            }
         }
         if (has_unit) remember(GRUS - 1);  // while the others send
         receive<ROWS * LAYER_WIDE, LAYER_WIDE, THREADS>(
@@ -353,13 +359,18 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
         box += ROWS * LAYER_WIDE;
 
         if (has_row) {
-            const float value = multiply<As, LAYER_PAIRS, ROWS>(middle, layer1, lane) + next_row2;
-            if (has_lane) send(box + lane * LAYER_WIDE + unit, epoch, value < 0.f ? 0.f : value);
+            float value = multiply<As, LAYER_PAIRS, ROWS>(middle, layer1, lane);
+            if (has_lane) {
+                value += mine[(3 * GRUS + 1) * ROWS];
+                send(box + lane * LAYER_WIDE + unit, epoch, value < 0.f ? 0.f : value);
+            }
         }
-        if (t + 1 < samples) fetch(t + 1);
         if (GRUS > 1 && has_unit) remember(0);
+        float added[ADDED] = {};  // to the next sample; on its way while the others send
+        if (t + 1 < samples) fetch(t + 1, added);
         receive<ROWS * LAYER_WIDE, LAYER_WIDE, THREADS>(
             box, threadIdx.x, layers, epoch, patience, [&](int i, float value) { layer2[i] = value; });
+        put_by(added);
         __syncthreads();
         box += ROWS * LAYER_WIDE;
 
@@ -388,5 +399,5 @@ __global__ void __launch_bounds__(32 * WARPS, 1) wavernn_sample(
     }
     if (has_unit && lane < rows)
 #pragma unroll
-        for (int g = 0; g < GRUS; ++g) hidden_end[(size_t)(g * rows + lane) * hidden + unit] = state[g];
+        for (int g = 0; g < GRUS; ++g) hidden_end[(size_t)(g * rows + lane) * hidden + unit] = mine[STATE + g * ROWS];
 }
