@@ -53,7 +53,8 @@ def fit(task: Task, config: Training, store: CheckpointStore, run: record.Record
 
     Saves before it leaves: at the end, when its time is over, at SIGTERM and when the cell is interrupted (the last two
     are then passed on as they came).
-    raises TrainingError, train.store.CheckpointError, and whatever the task raises
+    raises TrainingError, train.store.CheckpointError, ModuleNotFoundError for a tracker that is not installed, and
+           whatever the task raises
     """
     state = _Run(task, config, store, run)
     try:

@@ -25,7 +25,8 @@ from nbkit.base.record import Record
 
 PACKAGES = {"tensorboard": "tensorboard>=2.19", "wandb": "wandb>=0.21", "mlflow": "mlflow>=3.1"}
 FOLDER = "tracker"  # of a run folder
-MOST_REPLAYED = 10_000  # steps of the log that a session gives its tracker again; of more, every n-th
+# steps of the log that a session tells again, in seconds; of more, every n-th. MLflow needs tens of milliseconds each
+MOST_REPLAYED = {"tensorboard": 10_000, "wandb": 10_000, "mlflow": 1_000}
 
 
 def check(name: str) -> None:
@@ -66,6 +67,7 @@ class Tracker:
     def __init__(self, name: str, accelerator: Any, run: Record, tell: Callable[[str], None]):
         self.name, self.accelerator, self.run, self.tell = name, accelerator, run, tell
         self._works = bool(name) and run.writer
+        self._home = contextlib.ExitStack()
 
     def start(self) -> None:
         """Make its folder anew, and tell it the log so far."""
@@ -78,8 +80,13 @@ class Tracker:
     def close(self) -> None:
         """Let it write what it still holds; not accelerate's end_training, which would part the processes too."""
         for one in self.accelerator.trackers:
-            self._safely(one.finish)
+            if self._works:
+                self._safely(one.finish)
+            else:
+                with contextlib.suppress(Exception):  # told already
+                    one.finish()
         self._works = False
+        self._home.close()
 
     def _start(self) -> None:
         place, config = folder(self.run, self.name), self.run.config
@@ -88,10 +95,10 @@ class Tracker:
         asked = {**config["parameters"], "task": config["task"], "run": self.run.name, "data": config["data"]}
         # the name of a project, which TensorBoard takes for that of its folder
         project = self.name if self.name == "tensorboard" else config["task"]
-        with _at_home(self.name, place):
-            options = _options(self.name, place, self.run.name)
-            self.accelerator.init_trackers(project, asked, {self.name: options})
-        for row in thinned(self.run.rows(), MOST_REPLAYED):
+        self._home.enter_context(_at_home(self.name, place))
+        options = _options(self.name, place, self.run.name)
+        self.accelerator.init_trackers(project, asked, {self.name: options})
+        for row in thinned(self.run.rows(), MOST_REPLAYED[self.name]):
             self.accelerator.log(numbers(row), step=row["step"])
         self.tell(f"{self.name} hears the log too: {place}")
 
@@ -129,7 +136,7 @@ def _options(name: str, place: Path, run: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _at_home(name: str, place: Path) -> Iterator[None]:
-    """While a tracker begins: it keeps its caches in `place` and reports to nobody, unless the environment says so."""
+    """A tracker keeps all that it writes in `place` and reports to nobody, unless the environment says otherwise."""
     wanted = {
         "wandb": {"WANDB_CACHE_DIR": str(place / "cache"), "WANDB_ERROR_REPORTING": "false"},
         "mlflow": {

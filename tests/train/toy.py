@@ -117,5 +117,5 @@ if __name__ == "__main__":
     given = dict(word.split("=") for word in sys.argv[2:])
     os.environ["NBKIT_OUTPUTS"] = sys.argv[1]
     os.environ["NBKIT_CACHE"] = str(Path(sys.argv[1]) / "cache")
-    train(**{k: float(v) if "." in v else int(v) for k, v in given.items()})
+    train(**{name: ToyTrain.field(name).parse(text, "toy") for name, text in given.items()})
     leave()
