@@ -151,8 +151,10 @@ class _Drawn:
     def __getitem__(self, n: int) -> Windows:
         config, clips = self.task.config, self.task.train
         room = np.array([clip.frames - config.window for clip in clips])
-        places = seeds.generator(config.seed, "windows", n).integers(0, room.sum(), config.batch_size)
-        return self.task.cut(clips, places[self.part :: self.parts])
+        draw = seeds.generator(config.seed, "windows", n)
+        places = draw.integers(0, room.sum(), config.batch_size)
+        noise = self.task.noise(draw, config.batch_size)
+        return self.task.cut(clips, places[self.part :: self.parts], noise[self.part :: self.parts])
 
 
 class _Fixed:
@@ -162,14 +164,14 @@ class _Fixed:
         self.task = task
         room = sum(clip.frames - task.config.window for clip in task.validation)
         places = np.unique(np.linspace(0, room - 1, WINDOWS).astype(int)) if room else np.zeros(0, int)
-        size = task.config.batch_size
-        self.batches = [places[i : i + size] for i in range(0, len(places), size)][part::parts]
+        size, noise = task.config.batch_size, task.noise(seeds.generator(0, "validation"), len(places))
+        self.batches = [(places[i : i + size], noise[i : i + size]) for i in range(0, len(places), size)][part::parts]
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, n: int) -> Windows:
-        return self.task.cut(self.task.validation, self.batches[n])
+        return self.task.cut(self.task.validation, *self.batches[n])
 
 
 class WaveRNNTask(recordings.Filed):
@@ -177,6 +179,7 @@ class WaveRNNTask(recordings.Filed):
 
     name = "wavernn"
     emphasis = 0.85  # as LPCNet has it
+    dither = 2.0**-12  # of full scale, 72 dB below it
 
     def __init__(self, config: Any):
         """Open the data set and extract its features where they are not cached.
@@ -221,17 +224,22 @@ class WaveRNNTask(recordings.Filed):
             f"{self.config.window * self.spec.hop:,} samples"
         )
 
-    def cut(self, clips: list[Clip], places: np.ndarray) -> Windows:
-        """The windows at `places`: each counts through all windows of all clips, clip after clip."""
+    def noise(self, draw: np.random.Generator, count: int) -> np.ndarray:
+        """What is added to windows, [count, samples]: after exact silence a model stays silent, whatever the mel."""
+        shape = count, self.config.window * self.spec.hop + 2
+        return np.float32(self.dither) * draw.uniform(-1, 1, shape).astype(np.float32)
+
+    def cut(self, clips: list[Clip], places: np.ndarray, noise: np.ndarray) -> Windows:
+        """The windows at `places`, with noise: each place counts through all windows of all clips, clip after clip."""
         window, hop, context = self.config.window, self.spec.hop, self.model_config.context
         ends = np.cumsum([clip.frames - window for clip in clips])
         waves, mels = [], []
-        for place in places:
+        for place, added in zip(places, noise, strict=True):
             index = int(np.searchsorted(ends, place, side="right"))
             clip, first = clips[index], int(place - (ends[index - 1] if index else 0))
             frames = np.clip(np.arange(first - context, first + window + 1 + context), 0, clip.frames - 1)
             mels.append(clip.log_mel()[:, frames])
-            wave = clip.wave(first * hop - 2, (first + window) * hop)
+            wave = clip.wave(first * hop - 2, (first + window) * hop) + added
             waves.append(distribution.with_emphasis(wave, self.model_config))
         return Windows(np.stack(waves), np.stack(mels))
 

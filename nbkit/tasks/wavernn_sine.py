@@ -39,7 +39,7 @@ class SineTask(WaveRNNTask):
     """A small WaveRNN and one tone."""
 
     name = "wavernn_sine"
-    emphasis = 0.0
+    emphasis = dither = 0.0
 
     def open(self) -> None:
         self.spec, self.fingerprint, self.title = SPEC, f"{LOUDNESS} sin, {SPEC.fingerprint}", "tone"

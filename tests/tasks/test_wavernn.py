@@ -83,7 +83,7 @@ def test_windows_are_a_function_of_seed_and_step():
 def test_the_mel_of_a_window_is_that_of_its_samples():
     task = WaveRNNTask(config(window=8))
     places = np.array([0, 40, sum(clip.frames - 8 for clip in task.train) - 1])
-    windows = task.cut(task.train, places)
+    windows = task.cut(task.train, places, np.zeros((3, 8 * 256 + 2), np.float32))
     assert windows.wave.shape == (3, 8 * 256 + 1)
     assert windows.log_mel.shape == (3, 80, 8 + 1 + 4)
     assert windows.wave[0, 0] == 0
@@ -96,6 +96,22 @@ def test_the_mel_of_a_window_is_that_of_its_samples():
     np.testing.assert_allclose(np.exp(windows.log_mel[1, :, 2 + 2 : -2 - 2]), np.exp(inner), atol=1e-3, rtol=1e-3)
     last = task.train[-1]
     np.testing.assert_array_equal(windows.log_mel[2, :, -3:], last.log_mel()[:, [-1, -1, -1]])
+
+
+def test_there_is_no_exact_silence_to_learn():
+    task = WaveRNNTask(config(window=3))
+    whole, halves = task.batches("train", 0, 1)[2].wave, [task.batches("train", part, 2)[2].wave for part in (0, 1)]
+    np.testing.assert_array_equal(halves[1], whole[1::2])
+    assert (whole == 0).mean() < 1e-3
+    held = task.batches("validation", 0, 1)
+    np.testing.assert_array_equal(held[0].wave, task.batches("validation", 0, 1)[0].wave)
+    draw = np.random.default_rng(0)
+    noise = task.noise(draw, 4)
+    assert np.abs(noise).max() <= 2.0**-12
+    places = np.array([0, 1, 2, 40])
+    silent = task.cut(task.train, places, 0 * noise).wave
+    added = task.cut(task.train, places, noise).wave - silent
+    np.testing.assert_allclose(added, noise[:, 1:] - 0.85 * noise[:, :-1], atol=1e-7)
 
 
 def test_recordings_of_another_rate(tmp_path):
