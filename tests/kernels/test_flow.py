@@ -18,7 +18,16 @@ each_implementation = pytest.mark.parametrize(
         pytest.param("cupy", marks=pytest.mark.gpu),
     ],
 )
-SHAPES = [(1, 1, 4), (3, 7, 8), (2, 33, 12), (4, 50, 160), (1, 130, 4), (2, 5, 164)]  # items, frames, channels
+SHAPES = [
+    (1, 1, 4),
+    (3, 7, 8),
+    (2, 33, 12),
+    (4, 50, 160),
+    (1, 130, 4),
+    (2, 5, 164),
+    (1, 3, 1020),
+    (1, 5, 1024),
+]  # items, frames, channels
 SOURCE = cuda.SOURCE.read_text(encoding="utf-8")
 
 
@@ -164,6 +173,16 @@ def test_the_kernel_has_no_gradient_in_reverse():
     x, *others = case(1, 2, 8)
     with pytest.raises(ValueError, match=r"flow\.cu does not take gradients in reverse; use impl='torch'"):
         normalise_and_mix(x.requires_grad_(), *others, reverse=True, impl="emulated")
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_bits_on_any_stream():
+    given = case(8, 300, 160)
+    first = everything("cupy", *given)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        second = everything("cupy", *given)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert flow._preferred(given[0].cuda(), 4, False) == ("cupy", "one kernel where x is")
 
 
 @pytest.mark.compiler
@@ -378,6 +397,8 @@ def test_compile_passes_over_it(impl):
 def test_a_kernel_that_fails_its_trial_is_not_taken(monkeypatch):
     here = torch.device("cpu")
     assert cuda.trial(here) is None
+    with torch.inference_mode():
+        assert cuda.trial(here) is None
     with monkeypatch.context() as patch:
         patch.setattr(cuda, "SOURCE", cuda.SOURCE.with_name("lost.cu"))
         assert (cuda.trial(here) or "").startswith("flow.cu does not run on cpu (FileNotFoundError: ")
