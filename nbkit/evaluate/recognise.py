@@ -103,6 +103,7 @@ class Sphinx:
         noise = np.random.default_rng(0)
         samples = _at_16_khz(wave, rate) * 32767
         samples = samples + noise.normal(scale=_DITHER, size=samples.shape)
+        self.decoder.reinit_feat()  # or it would go on with the background noise of the wave before
         self.decoder.start_utt()
         self.decoder.process_raw(np.clip(samples, -32768, 32767).astype("<i2").tobytes(), full_utt=True)
         self.decoder.end_utt()

@@ -69,6 +69,18 @@ def test_what_was_said_is_heard_and_what_was_not_is_not(sphinx):
         assert sphinx.hear(np.asarray(speech.wave, np.float32), speech.rate) == heard, "the same wave, the same words"
 
 
+def test_what_came_before_is_forgotten(sphinx):
+    """The background noise of one wave would else be taken from the next."""
+    speech = espeak.speak(SENTENCES[0], "en")
+    soft, loud = (
+        np.random.default_rng(n).normal(scale=level, size=len(speech.wave)) for n, level in ((1, 0.08), (2, 0.2))
+    )
+    wave = (np.asarray(speech.wave) + soft).astype(np.float32)
+    heard = sphinx.hear(wave, speech.rate)
+    sphinx.hear(loud.astype(np.float32), speech.rate)
+    assert sphinx.hear(wave, speech.rate) == heard
+
+
 def test_half_a_sentence_is_half_heard(sphinx):
     speech = espeak.speak(SENTENCES[0], "en")
     wave = np.asarray(speech.wave, np.float32)
