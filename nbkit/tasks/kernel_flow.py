@@ -118,7 +118,7 @@ class _Counting(TorchDispatchMode):
         looks = all(one.untyped_storage().data_ptr() in there for one in made) and not func._schema.is_mutable
         if not looks:
             read, written = (sum(map(_bytes, some)) / self.unit for some in (given, made))
-            self.found.append(Pass(str(func).removeprefix("aten.").partition(".")[0], read, written))
+            self.found.append(Pass(str(func).split(".")[1], read, written))
         return out
 
 
@@ -202,11 +202,7 @@ def orders(seeds_tried: int, lost: str = "") -> Orders:
 
 def registers() -> list[tuple[str, ...]]:
     """Kernel by kernel, registers of a thread on each architecture; nothing where NVRTC is not installed."""
-    if compiler.library() is None:
-        return []
-    found = {a: compiler.compile(cuda.SOURCE, cuda.KERNELS, a) for a in compiler.ARCHITECTURES}
-    taken = {(one.kernel, a): f"{one.registers}, {one.spilled} spilled" for a, some in found.items() for one in some}
-    return [(kernel, *(taken[kernel, a] for a in compiler.ARCHITECTURES)) for kernel in cuda.KERNELS]
+    return compiler.registers(cuda.SOURCE, cuda.KERNELS)
 
 
 def step(config: KernelFlow) -> Callable[[], object]:

@@ -260,7 +260,7 @@ def differs(source, given, seed=0, back=False):
 
 @pytest.mark.compiler
 @pytest.mark.parametrize("channels", [4, 24, 160])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_order_of_threads_gives_the_same_bits(channels, seed):
     given = case(3, 41, channels, seed=seed)
     assert differs(SOURCE, given, seed, back=True) < 3e-6

@@ -73,9 +73,11 @@ def _check(x: Tensor, mask: Tensor | None, log_scale: Tensor, bias: Tensor, weig
 
 def _beyond(x: Tensor, n: int, reverse_gradient: bool) -> str | None:
     """What flow.cu does not take of this, or None."""
+    from nbkit.kernels.flow import cuda
+
     if str(x.dtype) != "torch.float32":
         return str(x.dtype)
-    if n != 4 or x.shape[2] > 1024:
+    if n != cuda.MEMBERS or x.shape[2] > cuda.MOST:
         return f"{x.shape[2]:,} channels in groups of {n}"
     return "gradients in reverse" if reverse_gradient else None
 

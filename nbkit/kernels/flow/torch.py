@@ -16,15 +16,16 @@ def there(
 ) -> tuple[Tensor, Tensor]:
     """As normalise_and_mix."""
     each = log_scale.sum() + torch.linalg.slogdet(weight)[1] * (x.shape[2] // len(weight))
-    if mask is not None:
-        x = x.masked_fill(mask == 0, 0)  # whatever lies there would reach the gradients
+    behind = None if mask is None else mask == 0
+    if behind is not None and torch.is_grad_enabled():
+        x = x.masked_fill(behind, 0)  # whatever lies there would reach the gradients
     if x.device.type != "cpu":
-        z = _apply(F.linear(x, *(undo if reverse else do)(log_scale, bias, weight)), mask)
+        z = _cleared(F.linear(x, *(undo if reverse else do)(log_scale, bias, weight)), behind)
     elif reverse:
         shrink = torch.exp(-log_scale)
-        z = _apply(torch.addcmul(-bias * shrink, _mixed(x, torch.linalg.inv(weight)), shrink), mask)
+        z = _cleared(torch.addcmul(-bias * shrink, _mixed(x, torch.linalg.inv(weight)), shrink), behind)
     else:
-        z = _mixed(_apply(torch.addcmul(bias, log_scale.exp(), x), mask), weight)
+        z = _mixed(_cleared(torch.addcmul(bias, log_scale.exp(), x), behind), weight)
     counted = x.new_full((len(x),), x.shape[1]) if mask is None else mask.sum((1, 2))
     return z, (-each if reverse else each) * counted
 
@@ -48,8 +49,8 @@ def spread(weight: Tensor, channels: int) -> Tensor:
     return torch.einsum("abcd,gk->agbckd", weight.view(2, half, 2, half), groups).reshape(channels, channels)
 
 
-def _apply(z: Tensor, mask: Tensor | None) -> Tensor:
-    return z if mask is None else z.mul_(mask)
+def _cleared(z: Tensor, behind: Tensor | None) -> Tensor:
+    return z if behind is None else z.masked_fill_(behind, 0)
 
 
 def _mixed(x: Tensor, weight: Tensor) -> Tensor:
