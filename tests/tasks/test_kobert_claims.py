@@ -15,6 +15,7 @@ from nbkit.evaluate.results import Results
 from nbkit.models import kobert
 from nbkit.tasks import kobert_claims
 from nbkit.tasks.kobert_claims import CAMP, RANDOM, TRAINED, KoBERTClaims
+from nbkit.tasks.kobert_classify import KoBERTClassify, KoBERTClassifyTask
 
 SMALL = "abc def 0123 (8002, 256, 4, 4, 1024, 512, 2)"
 BASE = "abc def 4567 (8002, 768, 12, 12, 3072, 512, 2)"
@@ -169,3 +170,15 @@ def test_without_onnx_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(kobert_claims, "ways", lacking)
     assert kobert_claims.onnx_difference() == Missing("run pip install onnx")
     assert kobert_claims.times(KoBERTClaims()) == "run pip install onnx"
+
+
+def test_a_run_of_the_task_itself_is_read():
+    task = KoBERTClassifyTask(KoBERTClassify.preset("smoke"))
+    with task.record() as opened:
+        results = Results(opened.folder)
+        task.base_camp(results)
+        assert kobert_claims.fine_tuned("made_reviews") == []
+        results.add(f"KoBERT, {task.from_random().start}", "accuracy", 0.5, (0.4, 0.6))
+    (found,) = kobert_claims.fine_tuned("made_reviews")
+    assert (found.run, found.layers, found.hidden, found.start) == (opened.name, 2, 64, "none")
+    assert found.rows.keys() == {CAMP, RANDOM}
