@@ -98,18 +98,16 @@ def searches(items: int, tokens: int, frames: int, device: str = "cpu") -> Calls
         return _triton(*given) | {
             impl: functools.partial(maximum_path, *given, layout="bft", impl=impl) for impl in (TORCH, OURS)
         }
+    from nbkit.kernels.mas import cpu
+
     by_token = by_frame.numpy().swapaxes(1, 2).copy()
     loops, by_rows, read = _loops()
     lengths = T.numpy(), F.numpy()
 
-    def alone():
-        for b in range(items):  # an item wakes no other thread
-            maximum_path(by_frame[b : b + 1], T[:1], F[:1], layout="bft", impl=CPU)
-
     return {
         LOOPS: lambda: loops(by_token, *lengths),
         BY_FRAME: lambda: by_rows(by_frame.numpy(), *lengths),
-        ALONE: alone,
+        ALONE: lambda: cpu.search(by_frame.numpy(), *lengths, threads=1),
         CPU: lambda: maximum_path(by_frame, T, F, layout="bft", impl=CPU),
         TORCH: lambda: maximum_path(by_frame, T, F, layout="bft", impl=TORCH),
         READ: lambda: read(by_frame.numpy().reshape(-1)),

@@ -105,6 +105,15 @@ def _nvrtc() -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
+def registers(source: Path, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Rows for a table: kernel, then registers of a thread on each architecture; nothing where there is no NVRTC."""
+    if library() is None:
+        return []
+    found = {a: compile(source, names, a) for a in ARCHITECTURES}
+    taken = {(one.kernel, a): f"{one.registers}, {one.spilled} spilled" for a, some in found.items() for one in some}
+    return [(kernel, *(taken[kernel, a] for a in ARCHITECTURES)) for kernel in names]
+
+
 def main() -> None:
     """Print a table of all kernels for all architectures."""
     print(f"{'kernel':36} {'sm':>3} {'registers':>10} {'spilled':>8} {'stack':>6} {'shared':>7}")

@@ -23,6 +23,7 @@ def test_all_ways_find_the_same():
     )
     np.testing.assert_array_equal(matrix.sum(2), cpu.durations)
     np.testing.assert_array_equal(by_frame.sum(1), cpu.durations)
+    np.testing.assert_array_equal(ways[search_bench.ALONE]()[0], cpu.durations)
     np.testing.assert_array_equal(on_torch.durations, cpu.durations)
     (path, z_mean, _), learnt, unit = (way() for way in search_bench.blocks(3, 20, 61, 8).values())
     for found in (learnt, unit):

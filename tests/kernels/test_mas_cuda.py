@@ -1,5 +1,7 @@
 """The kernel in mas.cu, by the emulator: shapes, planted faults, and the operator of torch."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nbkit.kernels import dispatch, emulator, mas
 from nbkit.kernels.mas import cuda, maximum_path
+from nbkit.models.glow_tts.model import align
 
 pytestmark = pytest.mark.compiler
 SOURCE = cuda.SOURCE.read_text(encoding="utf-8")
@@ -159,6 +162,20 @@ def test_scores_on_a_gpu_stay_there_and_are_not_looked_at(monkeypatch):
         monkeypatch.setattr(cuda, "lacking", lambda device: "no CuPy (it is not there)")
         assert mas._preferred(scores, 9)[0] == "cpu"
         assert mas._preferred(scores, 9)[1].startswith("no CuPy (it is not there); copying")
+
+
+def test_the_alignment_of_the_model_is_one_graph(monkeypatch):
+    """Scores, search and gather, with what a GPU would take: no break, the same numbers and the same gradient."""
+    monkeypatch.setattr(mas, "_preferred", lambda log_p, width: ("emulated", "as on a GPU"))
+    draw = torch.Generator().manual_seed(0)
+    z, mean = (torch.randn(2, 3, n, generator=draw) for n in (20, 9))
+    given = z, mean.requires_grad_(), torch.zeros_like(mean), torch.tensor([9, 4]), torch.tensor([20, 13])
+    for unit in (True, False):
+        whole = functools.partial(align, unit=unit)
+        plain, compiled = whole(*given), torch.compile(whole, fullgraph=True, backend="aot_eager")(*given)
+        assert all(map(torch.equal, plain[0], compiled[0]))
+        assert all(map(torch.equal, plain[1:], compiled[1:]))
+        assert torch.equal(*(torch.autograd.grad(out[1].square().sum(), mean)[0] for out in (plain, compiled)))
 
 
 def test_a_kernel_that_fails_its_trial_is_not_taken(monkeypatch):

@@ -220,15 +220,15 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarray):
-    """As reference.search."""
+def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarray, *, threads: int = 0):
+    """As reference.search. threads  at most so many; 0 for what the machine has"""
     scores = np.ascontiguousarray(log_p)
     items, height, width = scores.shape
     durations = np.empty((items, width), np.int64)
     frame_to_token = np.empty((items, height), np.int64)
     valid = np.empty(items, np.bool_)
     tasks, helpers = _helpers(os.getpid())
-    helpers = min(helpers, items - 1, scores.size // CELLS)
+    helpers = min(threads - 1 if threads else helpers, helpers, items - 1, scores.size // CELLS)
     # with several threads the longest first, so that they end together
     order = np.argsort(-token_lengths * frame_lengths) if helpers > 0 else np.arange(items)
     counter = np.zeros(1, np.int64)  # the next place in `order`, for whoever is free
