@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbkit.views import alignment, pieces, player, ranking, reading, report, style, summary
+from nbkit.views import alignment, claims, pieces, player, ranking, reading, report, style, summary
 
 pytestmark = pytest.mark.browser
 RATE = 22050
@@ -80,6 +80,9 @@ def test_outputs_of_one_notebook_draw_all_their_korean(tmp_path: Path, view):
         reading.table([word], ("written", "read")),
         pieces.boxes(pieces.Cut(("세상",), (piece,), "토막")),
         ranking.columns("몇 시예요?", {"낱말": [("세 시예요", 1.0), ("몰라요", 0.5)]}, {"세 시예요"}),
+        claims.table(
+            [claims.Row("정확도 .901", "논문", ".861", "open", "다른 크기에서 잼", "nbkit run 42_kobert_classify")]
+        ),
     ]
     shown = "".join(f"<section>{output._repr_html_()}</section>" for output in outputs)
     (tmp_path / "outputs.html").write_text(
