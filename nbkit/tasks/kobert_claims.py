@@ -79,10 +79,14 @@ class FineTuned(NamedTuple):
         return self.start == encoders.WEIGHTS and not self.limit
 
     @property
+    def few(self) -> str:
+        """The number of rows in words, where it is not all of them."""
+        return f", {self.limit:,} rows" if self.limit else ""
+
+    @property
     def differs(self) -> str:
         """How it differs from that, in words."""
-        few = f", {self.limit:,} rows" if self.limit else ""
-        return "" if self.published else f"{self.layers} layers of {self.hidden}, from {self.start}{few}"
+        return "" if self.published else f"{self.layers} layers of {self.hidden}, from {self.start}{self.few}"
 
 
 def fine_tuned(dataset: str = "nsmc") -> list[FineTuned]:
@@ -106,15 +110,14 @@ def _fine_tuned(run: record.Record) -> FineTuned | None:
 
 
 def accuracies(found: Sequence[FineTuned]) -> list[tuple[str, float, float, float]]:
-    """Rows for a plot of intervals: system with size, accuracy, low, high; the linear model of the first run once."""
-    camps = [("linear model", one.rows[CAMP]) for one in found if CAMP in one.rows][:1]
-    own = [
-        (f"{one.layers} x {one.hidden}, {one.start if name == TRAINED else 'random'}", one.rows[name])
-        for one in found
-        for name in (TRAINED, RANDOM)
-        if name in one.rows
-    ]
-    return [(label, row.value, row.low, row.high) for label, row in camps + own]
+    """Rows for a plot of intervals: system with size, accuracy, low, high; a linear model for each number of rows."""
+    rows = {f"linear model{one.few}": one.rows[CAMP] for one in reversed(found) if CAMP in one.rows}
+    for one in found:
+        for name, start in ((TRAINED, one.start), (RANDOM, "random")):
+            if name in one.rows:
+                label = f"{one.layers} x {one.hidden}, {start}{one.few}"
+                rows.setdefault(label if label not in rows else f"{label}, {one.run}", one.rows[name])
+    return [(label, row.value, row.low, row.high) for label, row in rows.items()]
 
 
 def checks(config: KoBERTClaims) -> dict[str, Check]:
@@ -309,4 +312,4 @@ def pretrained(metric: str) -> Measured | Missing:
             asked = run.config["parameters"]
             differs = f"size {asked['size']}, text {asked['corpus']}, {run.status().get('step', 0):,} steps"
             return Measured(float(values[-1]), told=f"{values[-1]:.3f}, {run.name}", differs=differs)
-    return Missing("no run yet: nbkit run 41_kobert_pretrain")
+    return Missing(f"no run yet that has {metric}: nbkit run 41_kobert_pretrain")
