@@ -1,4 +1,4 @@
-"""The kernel in wavernn_sampler.cu: its exchange, planted faults, what it refuses; and on a GPU the size of the paper."""
+"""The kernel in wavernn_sampler.cu: its exchange, planted faults, what it refuses; on a GPU the size of the paper."""
 
 import functools
 import re
