@@ -8,14 +8,17 @@ Source: paper_notes/wavernn.md#folding; the gains of the fade are our own.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 LEAST_CORRELATION = -0.5  # two folds may be in opposite phase; no gain brings back what they cancel
 
 
-def fold(rows: np.ndarray, target: int, overlap: int) -> np.ndarray:
+def fold(rows: Any, target: int, overlap: int) -> Any:
     """[S, K] -> [N, overlap + target, K]: fold n makes the samples from n target on, and `overlap` before them.
 
+    Rows are of numpy, or of torch and stay on their device.
     What lies before the first sample and behind the last one repeats the nearest row.
     raises  ValueError for a target below 1, or an overlap that is odd, negative or longer than the target
     """
@@ -24,7 +27,8 @@ def fold(rows: np.ndarray, target: int, overlap: int) -> np.ndarray:
     if rows.ndim != 2 or not len(rows):
         raise ValueError(f"folds want conditioning [S, K] of a sample or more, got {list(rows.shape)}")
     starts = np.arange(-(-len(rows) // target)) * target
-    return rows[np.clip(starts[:, None] + np.arange(-overlap, target), 0, len(rows) - 1)]
+    places = np.clip(starts[:, None] + np.arange(-overlap, target), 0, len(rows) - 1)
+    return rows[places] if isinstance(rows, np.ndarray) else rows[rows.new_tensor(places, dtype=int)]
 
 
 def seams(samples: int, target: int) -> np.ndarray:

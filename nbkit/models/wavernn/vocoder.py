@@ -58,7 +58,7 @@ class Vocoder:
         if log_mel.ndim != 2 or not np.isfinite(log_mel).all():
             raise ValueError(f"vocode wants a finite mel [{self.spec.bands}, F], got {list(log_mel.shape)}; look at it")
         device = next(self.model.parameters()).device
-        conditioning = self.model.condition(torch.as_tensor(log_mel, device=device)[None])[0].float().cpu().numpy()
+        conditioning = self.model.condition(torch.as_tensor(log_mel, device=device)[None])[0].float()
         S, rate = len(conditioning), self.spec.rate
         target = min(S, max(1, round(fold * rate))) if fold else S
         shared = 0 if target == S else min(2 * round(overlap * rate / 2), target // 2 * 2)
@@ -68,7 +68,7 @@ class Vocoder:
         wave = folding.unfold(distribution.to_wave(x, self.model.config).cpu().numpy(), S, shared)
         return distribution.without_emphasis(wave, self.model.config)
 
-    def _sample(self, rows: np.ndarray, uniforms: np.ndarray, device, impl: str, progress) -> Tensor:
+    def _sample(self, rows: Tensor, uniforms: np.ndarray, device, impl: str, progress) -> Tensor:
         weights, state, found = self.model.weights(), None, []
         step = max(1, round(CHUNK * self.spec.rate))
         for first in range(0, rows.shape[1], step):
