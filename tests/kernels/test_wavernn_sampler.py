@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nbkit.kernels import dispatch
-from nbkit.kernels.wavernn_sampler import State, reference, sample
+from nbkit.kernels.wavernn_sampler import State, cpu, reference, sample
 from tests.kernels.wavernn import inputs, weights
 
 each_implementation = pytest.mark.parametrize(
@@ -50,6 +50,20 @@ def test_given_the_same_samples_logits_and_draws_agree(impl, output, grus, sizes
     torch.testing.assert_close(found.state.hidden, wanted.state.hidden, atol=1e-3, rtol=0)
     assert torch.equal(found.state.x, forced[:, -1])
     assert wanted.logits.std() > 0.3
+
+
+@pytest.mark.parametrize("output", ["mixture", "classes"])
+def test_large_weights_are_kept_in_16_bits_on_a_processor(output):
+    made = weights(output, 2, (20, 4, 256, 256, 30))
+    assert sum(one.numel() for gru in made.grus for one in gru) > cpu.FEW
+    conditioning, uniforms, forced = inputs(made)
+    wanted = sample(made, conditioning, uniforms, given=forced, logits=True, impl="reference")
+    found = sample(made, conditioning, uniforms, given=forced, logits=True, impl="cpu")
+    error = (found.logits - wanted.logits).abs().max()
+    assert 2e-5 < error < 1e-3  # below, they would be exact
+    assert ((found.x - wanted.x).abs() < 1e-3).float().mean() >= 0.999
+    again = sample(made, conditioning[1:2], uniforms[1:2], given=forced[1:2], impl="cpu")
+    assert torch.equal(again.x, found.x[1:2])  # whatever is drawn beside it
 
 
 @each_implementation
