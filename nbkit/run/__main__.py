@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import nbkit
-from nbkit.run import data, demo, doctor, fit, notebook, notebooks, papers, runs, sweep
+from nbkit.run import data, demo, doctor, fit, notebook, notebooks, papers, pipeline, runs, sweep
 
 
 def main(words: list[str] | None = None) -> int:
@@ -14,7 +14,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="nbkit", description="Korean speech and language models, from a notebook.")
     parser.add_argument("--version", action="version", version=f"nbkit {nbkit.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (notebook, sweep, fit, data, runs, papers, doctor, demo, notebooks):
+    for module in (notebook, sweep, pipeline, fit, data, runs, papers, doctor, demo, notebooks):
         module.add_parser(commands)
     arguments = parser.parse_args(notebook.guarded(sys.argv[1:] if words is None else words))
     return arguments.call(arguments)

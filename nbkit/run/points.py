@@ -30,11 +30,11 @@ _GRACE = 60.0  # seconds that training has to save after SIGTERM
 _POLL = 0.2
 
 
-def path(sweep: Path, number: int) -> Path:
-    return sweep / "points" / f"{number:03d}.json"
+def path(sweep: Path, number: int | str) -> Path:
+    return sweep / "points" / (f"{number:03d}.json" if isinstance(number, int) else f"{number}.json")
 
 
-def read(sweep: Path, number: int) -> dict[str, Any]:
+def read(sweep: Path, number: int | str) -> dict[str, Any]:
     """What is known of a point: state, attempts, folder, seconds, error, parameters."""
     return {"state": WAITING, "attempts": 0, "folder": "", "seconds": 0.0, "error": ""} | read_json(
         path(sweep, number), {}
@@ -42,7 +42,7 @@ def read(sweep: Path, number: int) -> dict[str, Any]:
 
 
 def run(
-    sweep: str, number: int, *, tries: int = 1, minutes: float = 0.0, environment: Mapping[str, str] | None = None
+    sweep: str, number: int | str, *, tries: int = 1, minutes: float = 0.0, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Run a point to its end, at once or after an interruption. Returns what `read` gives then; raises nothing.
 
@@ -59,19 +59,19 @@ def run(
     return point
 
 
-def _taken_up(sweep: Path, number: int, minutes: float) -> dict[str, Any]:
+def _taken_up(sweep: Path, number: int | str, minutes: float) -> dict[str, Any]:
     """A point whose starter is gone, at its end where its process got there; else as it waits to be started."""
     point = read(sweep, number)
     if point["state"] != RUNNING:
         return point
-    if _is_alive(point):
+    if is_alive(point):
         return _watch(sweep, number, point, minutes)
     if path(sweep, number).with_suffix(".outcome").exists():
         return _end(sweep, number, point, None, None)
     return point | {"state": WAITING}
 
 
-def _start(sweep: Path, number: int, point: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def _start(sweep: Path, number: int | str, point: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     outcome = path(sweep, number).with_suffix(".outcome")
     outcome.unlink(missing_ok=True)
     words = [word for name, value in point["parameters"].items() for word in ("-p", name, _word(value))]
@@ -109,18 +109,18 @@ def _born(pid: int) -> float | None:
     return None
 
 
-def _is_alive(point: Mapping[str, Any]) -> bool:
+def is_alive(point: Mapping[str, Any]) -> bool:
     """Whether its process runs on this machine. Nobody can say that of another one, where it counts as gone."""
     here = point["state"] == RUNNING and point.get("host") == socket.gethostname()
     return here and point["born"] is not None and _born(point["pid"]) == point["born"]
 
 
-def _watch(sweep: Path, number: int, point: dict[str, Any], minutes: float) -> dict[str, Any]:
+def _watch(sweep: Path, number: int | str, point: dict[str, Any], minutes: float) -> dict[str, Any]:
     """Wait for the end of a running point, and write it down."""
     asked: str | None = None
     asked_at = 0.0
     child = _children.get(point["pid"])
-    while child.poll() is None if child else _is_alive(point):
+    while child.poll() is None if child else is_alive(point):
         now = time.time()
         if asked is None:
             late = minutes > 0 and now - point["started"] > 60 * minutes
@@ -140,7 +140,7 @@ def _signal(pid: int, number: int) -> None:
         os.killpg(pid, number) if number == signal.SIGKILL else os.kill(pid, number)
 
 
-def _end(sweep: Path, number: int, point: dict[str, Any], code: int | None, asked: str | None) -> dict[str, Any]:
+def _end(sweep: Path, number: int | str, point: dict[str, Any], code: int | None, asked: str | None) -> dict[str, Any]:
     """What the process said of its end, or what can be told of one that said nothing."""
     outcome, log = (path(sweep, number).with_suffix(ending) for ending in (".outcome", ".log"))
     told = read_json(outcome, {})
@@ -164,7 +164,7 @@ def _last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def traceback(sweep: Path, number: int, lines: int = 40) -> str:
+def traceback(sweep: Path, number: int | str, lines: int = 40) -> str:
     """The last lines that a point printed, wherever its log lies by now."""
     folder = read(sweep, number)["folder"]
     log = Path(folder) / LOG if folder and (Path(folder) / LOG).exists() else path(sweep, number).with_suffix(".log")

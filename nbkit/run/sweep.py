@@ -212,7 +212,7 @@ def run(
         waiting = _prepare(sweep, failed)
         how = {"tries": sweep.retries + 1, "minutes": sweep.minutes}
         engine = engines.Dask(folder, scheduler, **how) if scheduler else engines.Local(folder, jobs, **how)
-        with contextlib.closing(engine), _cancelling(folder):
+        with contextlib.closing(engine), cancelling(folder):
             for number, error in engine.ended(waiting):
                 told(number, _state(sweep, number, error))
         result = Result(sweep, sweep.states())
@@ -244,7 +244,7 @@ def _state(sweep: Sweep, number: int, error: BaseException | None) -> dict[str, 
 
 
 @contextlib.contextmanager
-def _cancelling(folder: Path) -> Iterator[None]:
+def cancelling(folder: Path) -> Iterator[None]:
     """A signal asks all points to save and leave; who runs them sees the file, on whatever machine."""
 
     def cancel(number: int, _frame: object) -> None:

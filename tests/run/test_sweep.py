@@ -201,5 +201,5 @@ def test_points_share_the_gpus_that_there_are(monkeypatch, tmp_path):
 
 def test_a_number_that_another_process_got_is_not_taken_for_the_point(tmp_path):
     state = {"state": points.RUNNING, "pid": os.getpid(), "host": os.uname().nodename, "born": 1.0}
-    assert not points._is_alive(state)
-    assert points._is_alive(state | {"born": psutil.Process().create_time()})
+    assert not points.is_alive(state)
+    assert points.is_alive(state | {"born": psutil.Process().create_time()})
