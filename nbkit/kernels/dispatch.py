@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -20,3 +21,11 @@ def choose(kernel: str, impl: str, implementations: dict[str, Callable], preferr
     name, why = (preferred, reason) if impl == "auto" else (impl, "asked for")
     _choices[kernel] = f"{name}: {why}"
     return implementations[name]
+
+
+def processors() -> int:
+    """How many threads may compute: OMP_NUM_THREADS where it says so, else the processors of this process."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -54,13 +54,13 @@ def test_given_the_same_samples_logits_and_draws_agree(impl, output, grus, sizes
 
 @pytest.mark.parametrize("output", ["mixture", "classes"])
 def test_large_weights_are_kept_in_16_bits_on_a_processor(output):
-    made = weights(output, 2, (20, 4, 256, 256, 30))
+    made = weights(output, 2, (20, 4, 256, 256, 30), gain=0.8)
     assert sum(one.numel() for gru in made.grus for one in gru) > cpu.FEW
-    conditioning, uniforms, forced = inputs(made)
+    conditioning, uniforms, forced = inputs(made, samples=400)
     wanted = sample(made, conditioning, uniforms, given=forced, logits=True, impl="reference")
     found = sample(made, conditioning, uniforms, given=forced, logits=True, impl="cpu")
     error = (found.logits - wanted.logits).abs().max()
-    assert 2e-5 < error < 1e-3  # below, they would be exact
+    assert 1e-5 < error < 1e-3  # below, they would be exact
     assert ((found.x - wanted.x).abs() < 1e-3).float().mean() >= 0.999
     again = sample(made, conditioning[1:2], uniforms[1:2], given=forced[1:2], impl="cpu")
     assert torch.equal(again.x, found.x[1:2])  # whatever is drawn beside it

@@ -6,12 +6,13 @@ import torch
 from nbkit.kernels.wavernn_sampler import Weights
 
 
-def weights(output="mixture", grus=2, sizes=(5, 3, 12, 10, 6), seed=0):
+def weights(output="mixture", grus=2, sizes=(5, 3, 12, 10, 6), seed=0, gain=1.5):
+    """With a gain above 1 what differs a little once grows from sample to sample."""
     bands, A, H, L, outputs = sizes
     draw = np.random.default_rng(seed)
 
     def layer(rows, columns):
-        scale = 1.5 / np.sqrt(columns)
+        scale = gain / np.sqrt(columns)
         made = draw.normal(0, scale, (rows, columns)), draw.normal(0, 0.1, rows)
         return tuple(torch.from_numpy(one.astype(np.float32)) for one in made)
 

@@ -22,6 +22,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from nbkit.kernels.dispatch import processors
+
 TILE = 64  # tokens, and bits of a word
 LANES = 16  # tokens of a vector; the compiler cuts it into what the processor has
 STRETCH = 16  # frames that are searched tile by tile before the next ones; their scores stay in the nearest cache
@@ -206,18 +208,10 @@ def _helpers(process: int) -> tuple[queue.SimpleQueue, int]:
             done.put(_search(*arguments))
             del arguments, scores, done  # or the scores would live until the next search
 
-    helpers = _processors() - 1
+    helpers = processors() - 1
     for number in range(helpers):
         threading.Thread(target=work, name=f"nbkit-mas-{number}", daemon=True).start()
     return tasks, helpers
-
-
-def _processors() -> int:
-    """How many threads may compute: OMP_NUM_THREADS where it says so, else the processors of this process."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked):
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def search(log_p: np.ndarray, token_lengths: np.ndarray, frame_lengths: np.ndarray, *, threads: int = 0):

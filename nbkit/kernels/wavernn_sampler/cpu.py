@@ -8,11 +8,13 @@ the processor holds, are kept in 16 bits. What that gave stands in EXPERIMENTS.m
 from __future__ import annotations
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 import numpy as np
 
+from nbkit.kernels import dispatch
 from nbkit.kernels.wavernn_sampler import State, Weights, panels
 from nbkit.kernels.wavernn_sampler.folded import Folded
 from nbkit.kernels.wavernn_sampler.panels import exp, multiply
@@ -20,6 +22,7 @@ from nbkit.kernels.wavernn_sampler.reference import EDGE, LOWEST_LOG_SCALE
 
 AT_ONCE = 64  # rows of conditioning that are multiplied at once
 FEW = 2**19  # weights that stay float32: 2 MB
+WORTH = 100_000  # states to compute, from which on another thread is worth its start
 _LOWEST, _EDGE = np.float32(LOWEST_LOG_SCALE), np.float32(EDGE)
 
 
@@ -113,17 +116,37 @@ def _loop(conditioning, inside, x, hidden, uniforms, given, drawn, told, mixture
 
 
 def sample(weights: Weights, conditioning, uniforms, state: State | None, given, logits: bool):
-    """As reference.sample, in arrays of numpy."""
+    """As reference.sample, in arrays of numpy; threads share the rows between them."""
+    B, S = conditioning.shape[:2]
+    inside, sizes = _packed(weights), (len(weights.grus), weights.hidden, weights.layers[-1][0].shape[0])
+    many = min(dispatch.processors(), B) if S * B * sizes[1] > WORTH else 1
+
+    def part(first: int, stop: int):
+        place = slice(first, stop)
+        begin = None if state is None else State(state.x[place], state.hidden[:, place])
+        taken = None if given is None else given[place]
+        return _part(inside, sizes, conditioning[place], uniforms[place], begin, taken, logits, weights.output)
+
+    edges = [round(n * B / many) for n in range(many + 1)]
+    if many == 1:
+        return part(0, B)
+    with ThreadPoolExecutor(many) as pool:
+        drawn, hidden, told = zip(*pool.map(part, edges[:-1], edges[1:]))
+    return np.concatenate(drawn), np.concatenate(hidden, 1), np.concatenate(told) if logits else None
+
+
+def _part(inside, sizes: tuple[int, int, int], conditioning, uniforms, state, given, logits: bool, output: str):
+    """Some of the rows."""
     conditioning, uniforms = _by_time(conditioning), _by_time(uniforms)
-    S, B, _ = conditioning.shape
+    (S, B, _), (G, H, outputs) = conditioning.shape, sizes
     x = np.zeros(B, np.float32) if state is None else _array(state.x).copy()
-    hidden = np.zeros((len(weights.grus), B, weights.hidden), np.float32)
+    hidden = np.zeros((G, B, H), np.float32)
     if state is not None:
         hidden[:] = _array(state.hidden)
     drawn = np.empty((S, B), np.float32)
-    told = np.empty((S if logits else 0, B, weights.layers[-1][0].shape[0]), np.float32)
+    told = np.empty((S if logits else 0, B, outputs), np.float32)
     taken = np.empty((0, B), np.float32) if given is None else _by_time(given)
-    _loop(conditioning, _packed(weights), x, hidden, uniforms, taken, drawn, told, weights.output == "mixture")
+    _loop(conditioning, inside, x, hidden, uniforms, taken, drawn, told, output == "mixture")
     return drawn.T.copy(), hidden, told.swapaxes(0, 1).copy() if logits else None
 
 
