@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nbkit.kernels import dispatch
-from nbkit.kernels.wavernn_sampler import State, cpu, reference, sample
+from nbkit.kernels.wavernn_sampler import State, cpu, fitting, reference, sample
 from tests.kernels.wavernn import inputs, weights
 
 each_implementation = pytest.mark.parametrize(
@@ -158,3 +158,13 @@ def test_which_one_ran_is_told():
     conditioning, uniforms, _ = inputs(made, samples=1)
     sample(made, conditioning, uniforms)
     assert dispatch.choices["wavernn_sampler"] == "cpu: the fastest on a processor"
+
+
+@pytest.mark.parametrize(("fits", "half"), [((True, True), False), ((False, True), True), ((False, False), False)])
+def test_a_gpu_that_is_too_small_for_32_bits_gets_16(monkeypatch, fits, half):
+    from nbkit.kernels.wavernn_sampler import cuda
+
+    made = weights()
+    monkeypatch.setattr(cuda, "lacking", lambda given, device: None if fits[given.half] else "too large")
+    assert fitting(made, torch.device("cuda")).half == half
+    assert fitting(made, torch.device("cpu")) is made

@@ -91,6 +91,16 @@ def sample(weights, conditioning, uniforms, *, state=None, given=None, logits=Fa
     return Sampled(x, State(taken[:, -1], hidden), told)
 
 
+def fitting(weights: Weights, device) -> Weights:
+    """The weights, in 16 bits where a GPU holds them in no other way, so that the persistent kernel runs there too."""
+    if device.type != "cuda":
+        return weights
+    from nbkit.kernels.wavernn_sampler import cuda
+
+    half = weights.in_half()
+    return half if cuda.lacking(weights, device) and cuda.lacking(half, device) is None else weights
+
+
 def _check(weights, conditioning, uniforms, state, given) -> None:
     shape = tuple(conditioning.shape)
     if weights.output not in OUTPUTS:

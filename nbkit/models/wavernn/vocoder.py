@@ -69,7 +69,8 @@ class Vocoder:
         return distribution.without_emphasis(wave, self.model.config)
 
     def _sample(self, rows: Tensor, uniforms: np.ndarray, device, impl: str, progress) -> Tensor:
-        weights, state, found = self.model.weights(), None, []
+        weights = wavernn_sampler.fitting(self.model.weights(), device)
+        state, found = None, []
         step = max(1, round(CHUNK * self.spec.rate))
         for first in range(0, rows.shape[1], step):
             part = [torch.as_tensor(array[:, first : first + step], device=device) for array in (rows, uniforms)]
