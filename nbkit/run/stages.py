@@ -3,7 +3,6 @@
 outputs/pipelines/<name>/
     <stage>.json         what the engine looks for: the run of the stage that is done
     points/<stage>.json  what was asked, how it ended; points/<stage>.log until the run folder is known
-    graph.svg, graph.png, report.html
     .snakemake/          what the engine remembers: parameters, code and inputs of the last time
 """
 

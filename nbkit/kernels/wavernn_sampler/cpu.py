@@ -69,30 +69,41 @@ def _draw(logits, u, mixture):
 
 
 @numba.njit(nogil=True, cache=True)
+def _add(through, x, out):
+    """out [B, R] += x [B] through [R]."""
+    for b in range(len(x)):
+        for i in range(through.size):
+            out[b, i] += through[i] * x[b]
+
+
+@numba.njit(nogil=True, cache=True)
 def _loop(conditioning, inside, x, hidden, uniforms, given, drawn, told, mixture):
     """S steps of B rows, conditioning [S, B, K]. `inside` holds what is multiplied, as panels.pack gives it:
 
-    matrix     [W, K] of the conditioning;  through [W] what a sample gives to the same numbers
+    matrices   [3H, K] of each GRU and [L, K] of each layer: what conditioning gives to them
+    through    [G, 3H] and [2, L]: what a sample gives to the same numbers
     recurrent  [3H, H] of each GRU;  second  [3H, H] of the second GRU, or anything where there is none
     layers     [L, H], [L, L] and [O, L]
     """
-    matrix, through, recurrent, second, layers = inside
+    matrices, through, recurrent, second, layers = inside
     S, B, K = conditioning.shape
-    G, H, L = hidden.shape[0], hidden.shape[2], (through.size - 3 * hidden.shape[0] * hidden.shape[2]) // 2
-    length = max(1, AT_ONCE // B)
-    before = np.empty((length * B, through.size), np.float32)
+    G, _, H = hidden.shape
+    L, length = through[1].shape[1], max(1, AT_ONCE // B)
+    gates, wide = np.empty((G, length * B, 3 * H), np.float32), np.empty((2, length * B, L), np.float32)
     gh, y = np.empty((B, 3 * H), np.float32), np.empty((B, H), np.float32)
     for t in range(S):
         if t % length == 0:
             rows = conditioning[t : t + length].reshape(-1, K)
-            before[:] = 0
-            multiply(matrix, rows, before[: len(rows)])
-        row = before[t % length * B : (t % length + 1) * B]
-        for b in range(B):
-            for i in range(through.size):
-                row[b, i] += through[i] * x[b]
+            gates[:] = 0
+            wide[:] = 0
+            for n in range(2):
+                if n < G:
+                    multiply(matrices[n], rows, gates[n, : len(rows)])
+                multiply(matrices[2 + n], rows, wide[n, : len(rows)])
+        first = t % length * B
         for g in range(G):
-            gi = row[:, 3 * H * g : 3 * H * (g + 1)]
+            gi = gates[g, first : first + B]  # contiguous, or the compiler makes no vectors of what reads it
+            _add(through[0][g], x, gi)
             if g:
                 multiply(second, hidden[0], gi)
             gh[:] = 0
@@ -101,7 +112,8 @@ def _loop(conditioning, inside, x, hidden, uniforms, given, drawn, told, mixture
         y[:] = hidden[0]
         if G > 1:
             y += hidden[1]
-        one, two = row[:, 3 * H * G : 3 * H * G + L], row[:, 3 * H * G + L :]
+        one, two = wide[0, first : first + B], wide[1, first : first + B]
+        _add(through[1][0], x, one)
         multiply(layers[0], y, one)
         np.maximum(one, np.float32(0), one)
         multiply(layers[1], one, two)
@@ -166,8 +178,13 @@ def _packed(weights: Weights):
     second = pack(folded.inputs[0].numpy()) if folded.inputs else recurrent[0]
     first, middle, last = (layer.numpy() for layer in folded.layers)
     layers = pack(first), pack(middle), pack(last, folded.bias_out.numpy())
-    matrix = pack(folded.matrix.numpy(), folded.bias.numpy())
-    found = matrix, folded.through.numpy(), (recurrent[0], recurrent[-1]), second, layers
+    G, H, L = len(recurrent), folded.hidden, len(first)
+    sizes = [3 * H] * G + [L] * 2
+    parts = [pack(w.numpy(), b.numpy()) for w, b in zip(folded.matrix.split(sizes), folded.bias.split(sizes))]
+    through = folded.through.numpy()
+    gates, wide = np.split(through, [3 * H * G])
+    matrices = parts[0], parts[G - 1], parts[G], parts[G + 1]
+    found = matrices, (gates.reshape(G, -1), wide.reshape(2, L)), (recurrent[0], recurrent[-1]), second, layers
     _last[:] = [([one.copy() for one in flat], found)]
     return found
 
