@@ -17,13 +17,15 @@ stages:                        # a stage takes from those above it
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import runpy
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from nbkit.run import engines, points, stages, sweep
 from nbkit.run.data import table
 from nbkit.run.stages import Pipeline, PipelineError
 
+_SLOTS = "NBKIT_PIPELINE_SLOTS"
+_POLL = 0.2  # seconds
 _SNAKEFILE = Path(__file__).with_name("pipeline.smk")
 _ALWAYS = (
     "--nolock",
@@ -84,6 +88,7 @@ def run(pipeline: Pipeline, *, jobs: int = 0, options: Sequence[str] = ()) -> bo
     jobs = jobs or (1 if engines.gpus() else min(os.cpu_count() or 1, engines.MOST_JOBS))
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     os.environ.setdefault("OMP_NUM_THREADS", threads)
+    os.environ[_SLOTS] = "0" if any(option.startswith("--executor") for option in options) else str(jobs)
     (pipeline.folder / "points").mkdir(parents=True, exist_ok=True)
     with record.held(pipeline.folder):
         (pipeline.folder / points.CANCEL).unlink(missing_ok=True)
@@ -135,12 +140,37 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
     return 0 if done else 1
 
 
+@contextlib.contextmanager
+def _slot(pipeline: Pipeline) -> Iterator[None]:
+    """One of the stages that may run at once here: Snakemake 9.15 starts more (its issue 3913)."""
+    with contextlib.ExitStack() as stack:
+        slots = range(int(os.environ.get(_SLOTS, 0)))
+        while slots and not _took_one(stack, [pipeline.folder / f"slot{slot}" for slot in slots]):
+            time.sleep(_POLL)
+        yield
+
+
+def _took_one(stack: contextlib.ExitStack, places: Sequence[Path]) -> bool:
+    for place in places:
+        with contextlib.suppress(RunBusyError):
+            stack.enter_context(record.held(place))
+            return True
+    return False
+
+
+def _say(*lines: str) -> None:
+    """Whole lines at once: stages share this output, and unbuffered, `print` writes the end of a line by itself."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines if line))
+    sys.stdout.flush()
+
+
 def _stage(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
-    name = arguments.name
-    print(f"{name}: starts", flush=True)
-    with sweep.cancelling(pipeline.folder):
-        point = stages.run(pipeline, name)
-    print(f"{name}: {point['state']}, {duration(point['seconds'])}, {point['error'] or point['folder']}", flush=True)
+    name, since = arguments.name, time.time()
+    with sweep.cancelling(pipeline.folder), _slot(pipeline):
+        _say(f"{name}: starts")
+        point = stages.run(pipeline, name, since=since)
+    failed = points.traceback(pipeline.folder, name) if point["state"] == points.FAILED else ""
+    _say(f"{name}: {point['state']}, {duration(point['seconds'])}, {point['error'] or point['folder']}", failed)
     return 0 if point["state"] == points.OK else 1
 
 

@@ -20,10 +20,11 @@ from typing import Any
 
 from nbkit.base import record, workspace
 from nbkit.base.params import Params, ParamsError
-from nbkit.base.record import read_json, write_json
+from nbkit.base.record import RunBusyError, read_json, write_json
 from nbkit.run import modules, points
 from nbkit.run.notebook import find, params_class
 
+_POLL = 0.2  # seconds
 _KNOWN = ("preset", "stages")
 _KNOWN_OF_STAGE = ("notebook", "preset", "parameters", "takes", "after", "inputs", "retries", "minutes")
 
@@ -186,28 +187,46 @@ def _below(place: Path) -> Iterator[Path]:
             yield path
 
 
-def run(pipeline: Pipeline, name: str) -> dict[str, Any]:
+def run(pipeline: Pipeline, name: str, *, since: float | None = None) -> dict[str, Any]:
     """Run a stage to its end, or wait for a process that is at it; returns what `points.read` gives then.
 
-    A stage that is done leaves its mark. raises PipelineError where a process is still at it with other parameters
+    since   seconds of the epoch; a good end that another process brought it to after that is taken; None for now
+    raises PipelineError where a process is still at it with other parameters
+
+    A stage that is done leaves its mark.
     """
-    stage, folder = pipeline.stages[name], pipeline.folder
+    stage, since = pipeline.stages[name], time.time() if since is None else since
     config = _known(pipeline, stage)
     asked = {"notebook": str(stage.notebook), "parameters": config.as_dict()}
-    point = points.read(folder, name)
-    if point["state"] == points.RUNNING and any(point.get(part) != value for part, value in asked.items()):
-        if points.is_alive(point):
+    while True:
+        point = points.read(pipeline.folder, name)
+        same = all(point.get(part) == value for part, value in asked.items())
+        if not same and points.is_alive(point):
             raise PipelineError(
                 f"process {point['pid']} is still at stage {name} with other parameters; wait for it, or stop it"
             )
-        point["state"] = points.WAITING
-    if point["state"] != points.RUNNING:
+        try:
+            with record.held(pipeline.mark(name)):  # a killed engine leaves its stages behind, at the same point
+                return _run(pipeline, stage, asked, since)
+        except RunBusyError:
+            time.sleep(_POLL)
+
+
+def _run(pipeline: Pipeline, stage: Stage, asked: dict[str, Any], since: float) -> dict[str, Any]:
+    """Run a stage as its only watcher; where another one has just brought it to its good end, that is taken."""
+    name, folder = stage.name, pipeline.folder
+    point = points.read(folder, name)
+    same = all(point.get(part) == value for part, value in asked.items())
+    mark = pipeline.mark(name)
+    if same and point["state"] == points.OK and mark.exists() and mark.stat().st_mtime >= since:
+        return point
+    if not same or point["state"] != points.RUNNING:
         point |= {"state": points.WAITING, "attempts": 0}
     write_json(points.path(folder, name), point | asked | {"asked": stage.parameters(), "made_by": stage.code()})
     point = points.run(str(folder), name, tries=stage.retries + 1, minutes=stage.minutes)
     if point["state"] == points.OK:
         ended = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        write_json(pipeline.mark(name), {"run": Path(point["folder"]).name, "folder": point["folder"], "ended": ended})
+        write_json(mark, {"run": Path(point["folder"]).name, "folder": point["folder"], "ended": ended})
     return point
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -29,9 +32,12 @@ class Step(Params):
 """
 CELL = """
 from nbkit.base.record import Record
+from helper_of_pipeline import PAUSE
 from settings_of_pipeline import Step
 config = Step.from_notebook(globals())
 assert config.value != 7, "the planted failure"
+if config.source:
+    __import__("time").sleep(PAUSE)
 with Record.open("step", config, "data") as run:
     run.status("finished")
 """
@@ -39,13 +45,15 @@ PIPELINE = """
 stages:
   one: {notebook: one.ipynb, parameters: {value: 1}}
   two: {notebook: two.ipynb, takes: {source: one}}
-  three: {notebook: three.ipynb, parameters: {value: 3}}
+  three: {notebook: three.ipynb, parameters: {value: 3}, inputs: [data.txt]}
 """
 
 
 @pytest.fixture
 def workshop(tmp_path, monkeypatch) -> Path:
     (tmp_path / "settings_of_pipeline.py").write_text(SETTINGS, encoding="utf-8")
+    (tmp_path / "helper_of_pipeline.py").write_text("PAUSE = 0\n", encoding="utf-8")
+    (tmp_path / "data.txt").write_text("some data", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("NBKIT_OUTPUTS", str(tmp_path / "outputs"))
@@ -60,11 +68,19 @@ def workshop(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def ran(workshop: Path) -> tuple[set[str], int]:
+def command(workshop: Path, jobs: int = 2) -> list[str]:
+    file = str(workshop / "tiny.yaml")
+    return [sys.executable, "-m", "nbkit.run", "pipeline", "run", file, "--jobs", str(jobs)]
+
+
+def ran(workshop: Path, jobs: int = 2) -> tuple[set[str], int]:
     """The stages that a run of the pipeline started, and its exit status."""
-    command = [sys.executable, "-m", "nbkit.run", "pipeline", "run", str(workshop / "tiny.yaml"), "--jobs", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=workshop)
-    return {line.split(":")[0] for line in done.stdout.splitlines() if line.endswith(": starts")}, done.returncode
+    done = subprocess.run(command(workshop, jobs), capture_output=True, text=True, cwd=workshop)
+    return started(done.stdout), done.returncode
+
+
+def started(told: str) -> set[str]:
+    return {line.split(":")[0] for line in told.splitlines() if line.endswith(": starts")}
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -80,10 +96,54 @@ def test_only_what_changed_runs_again(workshop):
     change(workshop / "tiny.yaml", "value: 1", "value: 2")
     assert ran(workshop) == ({"one", "two"}, 0)
     change(workshop / "three.ipynb", "finished", "finished well")
+    change(workshop / "data.txt", "some", "other")
     assert ran(workshop) == ({"three"}, 0)
+    change(workshop / "helper_of_pipeline.py", "0", "0.1")
+    assert ran(workshop) == ({"one", "two", "three"}, 0)
     change(workshop / "tiny.yaml", "value: 2", "value: 7")
     change(workshop / "tiny.yaml", "value: 3", "value: 4")
-    assert ran(workshop) == ({"one", "three"}, 1)
+    failed = subprocess.run(command(workshop), capture_output=True, text=True, cwd=workshop)
+    assert (started(failed.stdout), failed.returncode) == ({"one", "three"}, 1)
+    assert "Traceback" in failed.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_pipeline_goes_on(workshop, jobs):
+    change(workshop / "helper_of_pipeline.py", "0", "5")
+    log = workshop / "first.log"
+    with log.open("w") as file:
+        first = subprocess.Popen(
+            command(workshop, jobs), stdout=file, stderr=file, cwd=workshop, start_new_session=True
+        )
+    point = workshop / "outputs" / "pipelines" / "tiny" / "points" / "two.json"
+    until(lambda: point.exists() and json.loads(point.read_text())["state"] == "running")
+    process = json.loads(point.read_text())["pid"]
+    first.kill()
+    first.wait()
+    assert ran(workshop, jobs)[1] == 0
+    until(lambda: "two: " in log.read_text().replace("two: starts", ""))  # the stage that was left behind
+    assert "two: ok" in log.read_text()
+    told = json.loads(point.read_text())
+    assert (told["state"], told["pid"]) == ("ok", process)
+    assert ran(workshop) == (set(), 0)
+
+
+@pytest.mark.slow
+def test_one_job_is_one_stage_at_a_time(workshop):
+    text = "stages:\n  one: {notebook: one.ipynb}\n"
+    text += "".join(f"  {name}: {{notebook: {name}.ipynb, after: one}}\n" for name in ("two", "three"))
+    (workshop / "tiny.yaml").write_text(text, encoding="utf-8")
+    done = subprocess.run(command(workshop, jobs=1), capture_output=True, text=True, cwd=workshop)
+    told = [line.split(":")[1].split(",")[0].strip() for line in done.stdout.splitlines() if ": " in line]
+    assert told == ["starts", "ok"] * 3
+
+
+def until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
