@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -172,15 +171,6 @@ def check_schedule(config: Any) -> Callable[[int], float]:
             "the learning rate is 0. Raise both, which opens another run; init_from lets it start from this one"
         )
     return warmup_linear(config.learning_rate, config.warmup_steps, config.schedule_steps)
-
-
-def weights_fingerprint(model: nn.Module) -> str:
-    """Sixteen hexadecimal digits that change with any weight."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def decayed(model: nn.Module, weight_decay: float) -> list[dict]:

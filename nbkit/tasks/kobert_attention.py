@@ -24,6 +24,7 @@ from nbkit.tasks import encoders
 from nbkit.tasks.kobert_classify import KoBERTClassify, KoBERTClassifyTask
 from nbkit.tasks.kobert_pretrain import KoBERTPretrain, KoBERTPretrainTask
 from nbkit.train.loop import fit
+from nbkit.train.trained import weights_fingerprint
 from nbkit.views import attention
 from nbkit.views.page import Page
 
@@ -211,7 +212,7 @@ def page(before: Subject, after: Subject, config: KoBERTAttention, pair: str = "
 
 def record(config: KoBERTAttention, before: Subject, after: Subject) -> Record:
     """The run folder of these parameters and weights, opened for writing."""
-    fingerprint = " ".join(encoders.weights_fingerprint(subject.model) for subject in (before, after))
+    fingerprint = " ".join(weights_fingerprint(subject.model) for subject in (before, after))
     return Record.open("kobert_attention", config, fingerprint)
 
 

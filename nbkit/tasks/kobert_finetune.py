@@ -28,6 +28,7 @@ from nbkit.tasks import encoders
 from nbkit.train import store
 from nbkit.train.store import CheckpointError
 from nbkit.train.task import Modules, Optimization, Training
+from nbkit.train.trained import weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class FineTuneTask:
 
     def record(self) -> record.Record:
         """The run folder of these parameters, opened for writing."""
-        weights = encoders.weights_fingerprint(self.parent.model) if self.parent is not None else "random"
+        weights = weights_fingerprint(self.parent.model) if self.parent is not None else "random"
         fingerprint = f"{self.texts.fingerprint} {self.tokenizer.fingerprint} {weights} {self.model_config.shape}"
         return record.Record.open(self.name, self.config, fingerprint, repeat=self.config.repeat)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from nbkit.base import record, workspace
 from nbkit.train.store import MANIFEST, CheckpointStore, load
@@ -37,3 +38,12 @@ def parts(source: str | os.PathLike, task: str, notebook: str) -> tuple[dict[str
         raise FileNotFoundError(f"wanted a run with a checkpoint or an export, got {source}; runs: {known}")
     weights = {k.removeprefix("model."): v for k, v in checkpoint.weights.items() if k.startswith("model.")}
     return weights, checkpoint.about
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """Sixteen hexadecimal digits that change with any weight."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -20,6 +20,7 @@ from nbkit.tasks.kobert_regress import KoBERTRegress, KoBERTRegressTask
 from nbkit.tasks.kobert_search import KoBERTSearch, KoBERTSearchTask
 from nbkit.train.device import tensors
 from nbkit.train.loop import fit
+from nbkit.train.trained import weights_fingerprint
 
 SHORT = {"stop_at": 30, "schedule_steps": 40, "warmup_steps": 5, "evaluate_every": 30, "save_every": 30}
 
@@ -122,12 +123,10 @@ def test_a_run_and_its_export_can_be_started_from(pretrained):
     for source in (pretrained.run.name, pretrained.run.folder, path):
         origin, loaded = encoders.open_encoder(source)
         assert origin in (str(path), f"{pretrained.run.name}@60")
-        assert encoders.weights_fingerprint(loaded.model) == encoders.weights_fingerprint(
-            pretrained.result.modules["model"]
-        )
+        assert weights_fingerprint(loaded.model) == weights_fingerprint(pretrained.result.modules["model"])
         assert loaded.tokenizer.fingerprint == pretrained.task.tokenizer.fingerprint
     later = KoBERTPretrainTask(dataclasses.replace(pretrained.task.config, init_from=str(path), seed=3))
-    assert encoders.weights_fingerprint(later.modules()["model"]) == encoders.weights_fingerprint(loaded.model)
+    assert weights_fingerprint(later.modules()["model"]) == weights_fingerprint(loaded.model)
     with pytest.raises(ValueError, match="model of the same size"):
         KoBERTPretrainTask(dataclasses.replace(later.config, size="small"))
     with pytest.raises(FileNotFoundError, match=pretrained.run.name):
@@ -168,7 +167,7 @@ def test_classify_learns_and_its_export_says_the_same(pretrained, tmp_path):
         assert label != said
         assert share >= 0.5
     again = encoders.open_encoder(run.name)[1].model
-    assert encoders.weights_fingerprint(again) == encoders.weights_fingerprint(result.modules["model"].encoder)
+    assert weights_fingerprint(again) == weights_fingerprint(result.modules["model"].encoder)
 
 
 def test_the_same_task_from_random_weights_is_another_run(pretrained):
@@ -181,7 +180,7 @@ def test_the_same_task_from_random_weights_is_another_run(pretrained):
         assert run.name != another.name
     one, two = task.modules()["model"], other.modules()["model"]
     assert torch.equal(one.output.weight, two.output.weight)
-    assert encoders.weights_fingerprint(one.encoder) != encoders.weights_fingerprint(two.encoder)
+    assert weights_fingerprint(one.encoder) != weights_fingerprint(two.encoder)
 
 
 def test_pairs_are_told_apart_too():
@@ -353,7 +352,7 @@ def test_a_pretraining_that_only_the_mirror_has_is_brought_back(tmp_path, monkey
     assert encoders.newest_run() == run.name
     origin, loaded = encoders.open_encoder(run.name)
     assert origin == f"{run.name}@2"
-    assert encoders.weights_fingerprint(loaded.model) == encoders.weights_fingerprint(result.modules["model"])
+    assert weights_fingerprint(loaded.model) == weights_fingerprint(result.modules["model"])
     with pytest.raises(FileNotFoundError, match=run.name):
         encoders.open_encoder(f"{run.name}@7")
 
@@ -361,7 +360,7 @@ def test_a_pretraining_that_only_the_mirror_has_is_brought_back(tmp_path, monkey
 def test_a_folder_of_transformers_can_be_started_from(pretrained, tmp_path):
     kobert.save_folder(tmp_path / "folder", pretrained.result.modules["model"], pretrained.task.tokenizer)
     task = KoBERTClassifyTask(preset(KoBERTClassify, init_from=str(tmp_path / "folder"), dropout=0.0))
-    assert encoders.weights_fingerprint(task.modules()["model"].encoder) == encoders.weights_fingerprint(
+    assert weights_fingerprint(task.modules()["model"].encoder) == weights_fingerprint(
         pretrained.result.modules["model"]
     )
     assert task.tokenizer.fingerprint == pretrained.task.tokenizer.fingerprint
