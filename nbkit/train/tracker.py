@@ -2,7 +2,7 @@
 
     outputs/runs/<run>/tracker/tensorboard/     tensorboard --logdir outputs/runs
     outputs/runs/<run>/tracker/wandb/           wandb sync outputs/runs/<run>/tracker/wandb/wandb/offline-run-*
-    outputs/runs/<run>/tracker/mlflow/          mlflow ui --backend-store-uri sqlite:///outputs/runs/<run>/tracker/...
+    outputs/runs/<run>/tracker/mlflow/          mlflow ui --backend-store-uri sqlite:///<that folder>/session-1.db
 
 The files of the record are the truth. Each session makes the tracker's folder anew from log.jsonl, which has been
 rewound to the checkpoint by then, and goes on from there. So its curves are those of the log, whatever happened: steps
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbkit.base.record import Record
+from nbkit.base.record import ENVIRONMENT, Record, read_json
 
 PACKAGES = {"tensorboard": "tensorboard>=2.19", "wandb": "wandb>=0.21", "mlflow": "mlflow>=3.1"}
 FOLDER = "tracker"  # of a run folder
@@ -95,7 +95,8 @@ class Tracker:
         asked = {**config["parameters"], "task": config["task"], "run": self.run.name, "data": config["data"]}
         # the name of a project, which TensorBoard takes for that of its folder
         project = self.name if self.name == "tensorboard" else config["task"]
-        self._home.enter_context(_at_home(self.name, place))
+        session = len(read_json(self.run.folder / ENVIRONMENT, []))
+        self._home.enter_context(_at_home(self.name, place, session))
         options = _options(self.name, place, self.run.name)
         self.accelerator.init_trackers(project, asked, {self.name: options})
         for row in thinned(self.run.rows(), MOST_REPLAYED[self.name]):
@@ -135,12 +136,15 @@ def _options(name: str, place: Path, run: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _at_home(name: str, place: Path) -> Iterator[None]:
-    """A tracker keeps all that it writes in `place` and reports to nobody, unless the environment says otherwise."""
+def _at_home(name: str, place: Path, session: int) -> Iterator[None]:
+    """A tracker keeps all that it writes in `place` and reports to nobody, unless the environment says otherwise.
+
+    MLflow keeps databases open by their names, so a second session in one process wants another name than the first.
+    """
     wanted = {
         "wandb": {"WANDB_CACHE_DIR": str(place / "cache"), "WANDB_ERROR_REPORTING": "false"},
         "mlflow": {
-            "MLFLOW_TRACKING_URI": f"sqlite:///{place.absolute()}/mlflow.db",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{place.absolute()}/session-{session}.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
     }.get(name, {})

@@ -1,12 +1,14 @@
-"""TensorBoard and W&B hear what log.jsonl holds, inside the run's folder, once; one that fails ends nothing.
+"""TensorBoard, W&B and MLflow hear what log.jsonl holds, inside the run's folder, once; one that fails ends nothing.
 
-The files are read with TensorBoard's own reader, and with W&B's own messages.
+The files are read with TensorBoard's own reader, with W&B's own messages, and with MLflow's client where it is
+installed: its packages are many, so the environment of the project has none of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections import defaultdict
 from pathlib import Path
@@ -48,6 +50,22 @@ def of_wandb(folder: Path) -> Curves:
     return dict(curves)
 
 
+def of_mlflow(folder: Path) -> Curves:
+    client, run = mlflow_run(folder)
+    histories = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    return {name: [(one.step, one.value) for one in history] for name, history in histories.items()}
+
+
+def mlflow_run(folder: Path):
+    """MLflow's client and the only run that the newest session's database holds."""
+    from mlflow import MlflowClient
+
+    (database,) = (folder / "tracker" / "mlflow").glob("session-*.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{database}")
+    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    return client, run
+
+
 def wandb_records(folder: Path) -> list:
     """What a file of W&B holds: chunks of blocks of 32 kB, each with checksum, length and kind; joined, a message."""
     from wandb.proto.wandb_internal_pb2 import Record as Message
@@ -86,8 +104,12 @@ def fail_in_step(monkeypatch, step: int) -> None:
     monkeypatch.setattr(toy.ToyTask, "losses", failing)
 
 
-@pytest.mark.parametrize(("name", "read"), [("tensorboard", of_tensorboard), ("wandb", of_wandb)])
+MLFLOW = pytest.param("mlflow", of_mlflow, marks=pytest.mark.filterwarnings("ignore"))  # its packages warn
+
+
+@pytest.mark.parametrize(("name", "read"), [("tensorboard", of_tensorboard), ("wandb", of_wandb), MLFLOW])
 def test_its_curves_are_those_of_the_log_also_after_a_cut(name, read, tmp_path, monkeypatch):
+    pytest.importorskip(name, reason=f"{name} is not installed")
     home, here = tmp_path / "home", tmp_path / "here"
     for place in (home, here):
         place.mkdir()
@@ -114,6 +136,10 @@ def test_its_curves_are_those_of_the_log_also_after_a_cut(name, read, tmp_path, 
         configs = [one for one in wandb_records(folder) if one.HasField("config")]
         config |= {item.key: json.loads(item.value_json) for one in configs for item in one.config.update}
         assert (config["batch_size"], config["task"]) == (12, "toy")
+    elif name == "mlflow":
+        _, run = mlflow_run(folder)
+        assert (run.info.run_name, run.info.status) == (folder.name, "FINISHED")
+        assert (run.data.params["batch_size"], run.data.params["task"]) == ("12", "toy")
     else:
         (parameters,) = folder.glob("tracker/tensorboard/*/hparams.yml")
         assert "batch_size: 12\n" in parameters.read_text()
@@ -166,6 +192,16 @@ def test_one_that_raises_is_told_of_once_and_ends_nothing(method, heard, monkeyp
     assert capsys.readouterr().out.count("tensorboard is given up, the log goes on: OSError: no room") == 1
     if heard == 6:
         assert [step for step, _ in of_tensorboard(folder)["train/loss"]] == [1, 2, 3, 4, 5]
+
+
+def test_two_sessions_of_mlflow_in_one_process_name_two_databases(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    named = []
+    for session in (1, 2):
+        with tracker._at_home("mlflow", tmp_path, session):
+            named.append(os.environ["MLFLOW_TRACKING_URI"])
+    assert named == [f"sqlite:///{tmp_path}/session-{session}.db" for session in (1, 2)]
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def test_a_line_of_the_log_as_numbers():
