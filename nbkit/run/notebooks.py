@@ -80,12 +80,10 @@ def regenerate(notebook: NotebookNode, stem: str, cls: type[Params], address: st
     parameters = _tagged(code, "parameters")
     setup.source = setup_cell(f"https://github.com/{address}")
     parameters.source = cls().cell()
-    rest = [cell for cell in notebook.cells if cell is not setup]
-    # right before the first code cell, wherever it stood
-    first = next((i for i, cell in enumerate(rest) if cell.cell_type == "code"), len(rest))
-    notebook.cells = [*rest[:first], setup, *rest[first:]]
-    if not any(cell is parameters for cell in rest):
-        notebook.cells.insert(first + 1, parameters)
+    # both right behind the title, so that what explains a cell stands right above it
+    rest = [cell for cell in notebook.cells if cell is not setup and cell is not parameters]
+    title = int(bool(rest) and rest[0].cell_type == "markdown")
+    notebook.cells = [*rest[:title], setup, parameters, *rest[title:]]
     _link(notebook.cells, stem, address)
     _strip(notebook)
     return notebook

@@ -34,7 +34,9 @@ class Training(Params):
     )
     seed: int = param(0, "Decides every random draw.", low=0)
     init_from: str = param("", "A run folder or an export to start from. Empty starts from random weights.")
-    evaluate_every: int = param(100, "Validate, align and speak every so many steps.", low=1, identity=False)
+    evaluate_every: int = param(
+        100, "Validate, and keep what it can do by then, every so many steps.", low=1, identity=False
+    )
     save_every: int = param(100, "Write a checkpoint every so many steps.", low=1, identity=False)
     keep: int = param(3, "Newest checkpoints kept, beside the best one.", low=1, identity=False)
     mirror_every: int = param(

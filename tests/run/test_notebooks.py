@@ -56,7 +56,7 @@ def read(home: Path) -> nbformat.NotebookNode:
 def test_everything_generated_follows_its_source(home):
     assert main(["notebooks"]) == 0
     notebook = read(home)
-    first, setup, work, parameters, last = notebook.cells
+    first, setup, parameters, work, last = notebook.cells
     assert first.source == (
         f"# A title\n[Open in Colab]({notebooks.colab_link('01_tiny', 'old/name')})\n\nWhat you will see."
     )
@@ -65,7 +65,7 @@ def test_everything_generated_follows_its_source(home):
     assert parameters.source.endswith('steps = 5  # @param {"type":"integer"}')
     assert notebooks.colab_link("02_next", "old/name") in last.source
     assert work.source == "print(1 + 2)"
-    assert [cell.id for cell in notebook.cells] == ["first", "nbkit-setup", "work", "params", "last"]
+    assert [cell.id for cell in notebook.cells] == ["first", "nbkit-setup", "params", "work", "last"]
 
 
 def test_outputs_and_the_traces_of_editors_go(home):
@@ -106,7 +106,7 @@ def test_cells_that_lack_are_made(home):
     notebook.cells = [cell for cell in notebook.cells if cell.id in ("first", "last")]
     nbformat.write(notebook, path)
     main(["notebooks"])
-    assert [cell.id for cell in read(home).cells] == ["first", "last", "nbkit-setup", "parameters"]
+    assert [cell.id for cell in read(home).cells] == ["first", "nbkit-setup", "parameters", "last"]
 
 
 def test_a_new_address_reaches_settings_pages_and_notebooks(home):
