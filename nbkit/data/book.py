@@ -1,0 +1,227 @@
+"""Long texts to read aloud: chapters, paragraphs and sentences of a text file; words that are said in another way.
+
+A chapter begins at a Markdown heading (`# ...`) or at a line of its own such as "제 2 장 바다" or "Chapter 2". An empty
+line ends a paragraph; in a file without empty lines each line is one.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from nbkit.data import texts
+from nbkit.data.disk import DataError
+from nbkit.data.reading.pieces import Piece, rewrite, text_of
+
+_HEADING = re.compile(
+    r"\s*(?:#{1,6}\s+(.+?)\s*#*|((?:제\s*)?\d+\s*[장부화편막]\b.{0,40}|chapter\s+\w+\b.{0,60}))\s*", re.I
+)
+# An end of a sentence: its marks, what closes after them, then space. What quotes it may follow: "가자." 하고 말했다.
+_END = re.compile(r"[.?!…。？！]+[\"'”’」』)\]]*\s+(?!(?:이?라고|하고|하며|하는|라는|이?라며|하더니|하자|고)\b)")
+_NO_END = re.compile(r"(?:^|\s)(?:\d{1,3}|[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|vs|No)\.\s+$")  # 1. J. Dr.
+_CLAUSE = re.compile(r"[,;:、，]\s+")
+_PARTICLES = ("은/는", "이/가", "을/를", "과/와", "으로/로", "아/야", "이랑/랑", "이나/나")
+_PARTICLE = {form: pair for pair in _PARTICLES for form in pair.split("/")}
+_AFTER = rf"(?:({'|'.join(sorted(_PARTICLE, key=len, reverse=True))})(?!\w))?"
+
+
+class Line(NamedTuple):
+    """What is said in one breath, and what follows it: "clause", "sentence", "paragraph" or "heading"."""
+
+    text: str
+    end: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A heading (empty where there is none) and the paragraphs below it, the heading's own among them."""
+
+    title: str
+    paragraphs: tuple[tuple[Line, ...], ...]
+
+    @property
+    def lines(self) -> list[Line]:
+        return [line for paragraph in self.paragraphs for line in paragraph]
+
+
+class Said(NamedTuple):
+    """A text as it is to be said. Each of its characters knows the characters [start, end) that it stands for."""
+
+    text: str
+    pieces: list[Piece]
+
+
+def read(path: str | os.PathLike) -> str:
+    """A text file. DataError for one that is empty, no text, or not in UTF-8."""
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: wanted a text in UTF-8, got byte {content[error.start]:#x} at {error.start:,}; save it again as "
+            "UTF-8 (older Korean files are cp949: iconv -f cp949 -t utf-8)"
+        ) from None
+    if "\0" in text:
+        raise DataError(f"{path}: wanted a text, got zero bytes; save the document as plain text")
+    if not text.strip():
+        raise DataError(f"{path}: wanted a text to read aloud, got an empty file")
+    return text
+
+
+def chapters(text: str, longest: int = 80) -> list[Chapter]:
+    """A text cut into what is said in one breath, in its order; nothing but white space and marks of Markdown is lost.
+
+    longest   characters of a line; a longer sentence is cut at a comma, else between words
+    raises    DataError where there is nothing to read, ValueError for a `longest` below 10
+    """
+    if longest < 10:
+        raise ValueError(f"longest wants 10 characters or more, got {longest}")
+    found: list[tuple[str, list[tuple[Line, ...]]]] = []
+    for block in _blocks(text):
+        heading = _HEADING.fullmatch(block)
+        title = " ".join((heading[1] or heading[2]).split()) if heading else ""
+        if heading or not found:
+            found.append((title, []))
+        found[-1][1].append(_lines(title or block, longest, "heading" if heading else "paragraph"))
+    if not found:
+        raise DataError("wanted a text to read aloud, got one without a letter")
+    return [Chapter(title, tuple(paragraphs)) for title, paragraphs in found]
+
+
+def sentences(paragraph: str) -> list[str]:
+    """The sentences of a paragraph, with their marks and quotes; joined by spaces they are the paragraph."""
+    found, start = [], 0
+    for mark in _END.finditer(paragraph):
+        if not _NO_END.search(paragraph[start : mark.end()]):
+            found.append(paragraph[start : mark.end()].strip())
+            start = mark.end()
+    return [one for one in (*found, paragraph[start:].strip()) if one]
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Headings and paragraphs, each on one line; what has no letter or digit (a rule of dashes) is none."""
+    lines = [line.strip() for line in text.splitlines()]
+    alone = not any(not line for line in lines[1:-1])
+    block: list[str] = []
+    for line in [*lines, ""]:
+        heading = bool(_HEADING.fullmatch(line))
+        if block and (alone or heading or not line):
+            yield " ".join(block)
+            block = []
+        if heading:
+            yield line
+        elif re.search(r"\w", line):
+            block.append(" ".join(line.split()))
+
+
+def _lines(paragraph: str, longest: int, end: str) -> tuple[Line, ...]:
+    found: list[Line] = []
+    for sentence in sentences(paragraph):
+        *cut, last = _breaths(sentence, longest)
+        found += [Line(part, "clause") for part in cut]
+        found.append(Line(last, "sentence"))
+    return (*found[:-1], found[-1]._replace(end=end))
+
+
+def _breaths(sentence: str, longest: int) -> Iterator[str]:
+    """A sentence in parts of at most `longest` characters, a word that is longer alone."""
+    while len(sentence) > longest:
+        cuts = [mark.end() for mark in _CLAUSE.finditer(sentence, longest // 3, longest + 1)]
+        cuts = cuts or [mark.end() for mark in re.finditer(r"\s+", sentence[: longest + 1])]
+        cuts = cuts or [mark.end() for mark in re.finditer(r"\s+", sentence)][:1]
+        if not cuts:
+            break
+        yield sentence[: cuts[-1]].strip()
+        sentence = sentence[cuts[-1] :]
+    yield sentence.strip()
+
+
+@dataclass(frozen=True)
+class Glossary:
+    """Words that are said in another way than they are written: names, foreign words, a dialect.
+
+    A word is found where a word of the text begins, the longest first. The particle behind it is fitted to its new end:
+    with 할머니 = 할망, 할머니가 is said 할망이. This puts words for words; it translates no grammar.
+    """
+
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, text: str) -> Said:
+        """A text with its words replaced."""
+        pieces = [Piece(character, place, place + 1) for place, character in enumerate(text)]
+        if not self.words:
+            return Said(text, pieces)
+        pieces = rewrite(pieces, self._pattern, lambda found: _fitted(self.words[found[1]], found[2] or ""))
+        return Said(text_of(pieces), pieces)
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        longest_first = sorted(self.words, key=len, reverse=True)
+        words = "|".join(map(re.escape, longest_first))
+        return re.compile(rf"(?<!\w)({words})(?!(?<=[A-Za-z])[A-Za-z]){_AFTER}")
+
+
+def glossary(path: str | os.PathLike) -> Glossary:
+    """A glossary from a file of lines `written <tab> said`; a line that begins with # is a remark.
+
+    raises   DataError for a line of another form, and for a word that is there twice
+    """
+    words: dict[str, str] = {}
+    for number, row in enumerate(csv.reader(read(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE), 1):
+        if not row or not "".join(row).strip() or row[0].startswith("#"):
+            continue
+        cells = [" ".join(cell.split()) for cell in row]
+        if len(cells) != 2 or not all(cells):
+            raise DataError(f"{path}: line {number}: wanted a word, a tab and how it is said, got {row!r}")
+        if cells[0] in words:
+            raise DataError(f"{path}: line {number}: {cells[0]!r} stands there a second time; keep one of the two")
+        words[cells[0]] = cells[1]
+    return Glossary(words)
+
+
+def _fitted(word: str, particle: str) -> str:
+    if particle and "가" <= word[-1] <= "힣":
+        return texts.fit_particles(f"{word}({_PARTICLE[particle]})")
+    return word + particle
+
+
+def word_places(text: str, said: Said) -> list[tuple[int, int, str]]:
+    """The words of a written text: (start, end, how it is said, empty where as written).
+
+    Words that were replaced together are one.
+    """
+    cuts = {mark.start(): mark.end() for mark in re.finditer(r"\s+", text)}
+    for piece in said.pieces:
+        if piece.end - piece.start > 1:
+            cuts = {start: end for start, end in cuts.items() if not piece.start <= start < piece.end}
+    edges = [0, *(place for cut in sorted(cuts.items()) for place in cut), len(text)]
+    found = []
+    for start, end in zip(edges[::2], edges[1::2]):
+        spoken = "".join(piece.symbol for piece in said.pieces if start <= piece.start < end)
+        if start < end:
+            found.append((start, end, spoken if spoken != text[start:end] else ""))
+    return found
+
+
+def captions(cues: Sequence[tuple[float, float, Sequence[tuple[str, float]]]]) -> str:
+    """WebVTT of lines (start, end, words), a word being (text, start), times in seconds; players light word by word."""
+    lines = ["WEBVTT", ""]
+    for start, end, words in cues:
+        said = " ".join((f"<{_clock(at)}>" if at > start else "") + _escaped(word) for word, at in words)
+        lines += [f"{_clock(start)} --> {_clock(end)}", said, ""]
+    return "\n".join(lines)
+
+
+def _clock(seconds: float) -> str:
+    minutes, thousandths = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{thousandths // 1000:02}.{thousandths % 1000:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
