@@ -9,6 +9,7 @@ import numpy as np
 
 DECIBEL = 20 / np.log(10)  # of a natural logarithm of magnitude
 DTW_NAME = "mel distance along DTW, dB: root mean square over bands of log-mel differences, mean over the path"
+_ROWS = 256  # frames whose costs are held at once
 
 
 def boundaries(durations: np.ndarray, seconds_per_frame: float) -> np.ndarray:
@@ -57,27 +58,33 @@ class Warp(NamedTuple):
 def dtw(a: np.ndarray, b: np.ndarray) -> Warp:
     """Dynamic time warping of two sequences of vectors, Euclidean cost, steps (1, 1), (1, 0), (0, 1).
 
-    a [F, C], b [F', C] -> Warp; its distance is the mean over the path, so that length alone costs nothing
+    a [F, C], b [F', C] -> Warp; its distance is the mean over the path, so that length alone costs nothing. Of the
+    costs only some rows are held at a time: two minutes of speech take a byte for each pair of frames, and no more.
+    raises  ValueError for sequences that are empty, not finite or of different widths
     """
+    from nbkit.evaluate import _dtw
+
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise ValueError(
             f"wanted two sequences [F, C] of one width and at least one frame, got {a.shape} and {b.shape}"
         )
-    squares = a @ (-2 * b.T)
-    squares += (a**2).sum(1)[:, None]
-    squares += (b**2).sum(1)
-    return _walk(np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares))
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("wanted finite vectors to warp, got NaN or infinite ones; look at what made them")
+    came = np.empty((len(a), len(b)), np.uint8)
+    sums = np.concatenate([[0.0], np.full(len(b), np.inf)])
+    turned, squares = -2 * b.T, (b**2).sum(1)
+    for start in range(0, len(a), _ROWS):
+        rows = a[start : start + _ROWS]
+        cost = rows @ turned
+        cost += (rows**2).sum(1)[:, None]
+        cost += squares
+        _dtw.advance(np.sqrt(np.maximum(cost, 0.0, out=cost), out=cost), sums, came[start : start + _ROWS])
+    path = _dtw.path_back(came)
+    return Warp(float(sums[-1]) / len(path), path)
 
 
 def mel_distance(log_mel: np.ndarray, other: np.ndarray) -> float:
     """How far two log-mels of any lengths are apart, in dB: see DTW_NAME. [C, F], [C, F'] natural log."""
     bands = len(log_mel)
     return dtw(log_mel.T, other.T).distance / np.sqrt(bands) * DECIBEL
-
-
-def _walk(cost: np.ndarray) -> Warp:
-    from nbkit.evaluate import _dtw
-
-    path = _dtw.shortest_path(cost)
-    return Warp(float(cost[path[:, 0], path[:, 1]].mean()), path)

@@ -57,3 +57,22 @@ def test_mel_distance_forgives_tempo_and_not_content():
     assert speech.mel_distance(mel, mel[:, ::-1]) > 10
     with pytest.raises(ValueError, match="at least one frame"):
         speech.mel_distance(mel, mel[:, :0])
+
+
+def test_long_sequences_are_warped_block_by_block():
+    """Three blocks of rows give what one matrix of costs gives."""
+    draw = np.random.default_rng(2)
+    a, b = np.cumsum(draw.normal(size=(600, 3)), 0), np.cumsum(draw.normal(size=(90, 3)), 0)
+    sums = np.full((601, 91), np.inf)
+    sums[0, 0] = 0
+    for i, row in enumerate(np.linalg.norm(a[:, None] - b[None], axis=-1)):
+        for j, cost in enumerate(row):
+            sums[i + 1, j + 1] = cost + min(sums[i, j], sums[i, j + 1], sums[i + 1, j])
+    warp = speech.dtw(a, b)
+    assert warp.distance * len(warp.path) == pytest.approx(sums[-1, -1])
+    assert np.linalg.norm(a[warp.path[:, 0]] - b[warp.path[:, 1]], axis=1).mean() == pytest.approx(warp.distance)
+
+
+def test_what_is_not_finite_is_not_warped():
+    with pytest.raises(ValueError, match="finite vectors"):
+        speech.dtw(np.array([[1.0], [np.nan]]), np.ones((3, 1)))
