@@ -27,6 +27,7 @@ from typing import Any
 
 from nbkit.base import environment, workspace
 
+_TAIL = 16_384  # bytes of a log that tell how fast it grows
 LOG, STATUS, CONFIG, ENVIRONMENT = "log.jsonl", "status.json", "config.json", "environment.json"
 
 
@@ -175,6 +176,18 @@ class Record:
             return []
         rows = list(_parsed(path.read_text(encoding="utf8", errors="replace").split("\n")))
         return rows if split is None else [row for row in rows if row.get("split") == split]
+
+    def pace(self) -> tuple[int, float]:
+        """The newest step of training, and seconds a step over the last lines of the log; 0 where nothing is known."""
+        path = self.folder / LOG
+        if not path.exists():
+            return 0, 0.0
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL))
+            lines = stream.read().decode("utf8", errors="replace").split("\n")
+        steps = [row for row in _parsed(lines) if isinstance(row, dict) and row.get("split", "train") == "train"]
+        seconds = [row["seconds"] for row in steps if isinstance(row.get("seconds"), int | float)]
+        return max((row.get("step", 0) for row in steps), default=0), sum(seconds) / max(len(seconds), 1)
 
     def rewind(self, step: int) -> None:
         """Forget the lines after `step`: the steps between the checkpoint and the cut are about to be done again.

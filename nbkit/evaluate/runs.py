@@ -161,6 +161,11 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _order(value: Any) -> tuple[int, Any]:
     """Numbers before texts, so that a column of both can be sorted."""
     return (0, value) if isinstance(value, int | float) else (1, str(value))

@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
+from nbkit.base import workspace
 from nbkit.run import points
 
 MOST_JOBS = 4  # by default: each takes about a gigabyte
 
 
-class Engine(Protocol):
-    """Takes points, and gives each back when it has ended: its number, and the error of an engine that lost it."""
+class Future(Protocol):
+    """A point that an engine has taken; `exception` is that of an engine that lost it."""
 
-    def ended(self, numbers: list[int]) -> Iterator[tuple[int, BaseException | None]]: ...
+    def done(self) -> bool: ...
+
+    def exception(self) -> BaseException | None: ...
+
+
+class Engine(Protocol):
+    """Takes points and runs them; what becomes of them stands in the sweep's folder."""
+
+    def submit(self, name: str) -> Future: ...
 
     def close(self) -> None: ...
 
@@ -27,7 +37,9 @@ class Engine(Protocol):
 class Local:
     """Processes of this machine, one a GPU where there are any, else one a core; `jobs` for another number."""
 
-    def __init__(self, folder: Path, jobs: int, **how: Any):
+    def __init__(self, folder: Path, jobs: int = 0, **how: Any):
+        if jobs < 0:
+            raise ValueError(f"wanted at least one run at once, or 0 for one a GPU or core, got {jobs}")
         found = gpus()
         count = jobs or len(found) or min(os.cpu_count() or 1, MOST_JOBS)
         threads = str(max(1, (os.cpu_count() or 1) // count))
@@ -37,15 +49,13 @@ class Local:
             self.slots.put({"OMP_NUM_THREADS": threads, **gpu})
         self.folder, self.how, self.pool = folder, how, ThreadPoolExecutor(count)
 
-    def ended(self, numbers: list[int]) -> Iterator[tuple[int, BaseException | None]]:
-        futures = {self.pool.submit(self._run, number): number for number in numbers}
-        for future in as_completed(futures):
-            yield futures[future], future.exception()
+    def submit(self, name: str) -> Future:
+        return self.pool.submit(self._run, name)
 
-    def _run(self, number: int) -> None:
+    def _run(self, name: str) -> None:
         slot = self.slots.get()
         try:
-            points.run(str(self.folder), number, environment=slot, **self.how)
+            points.run(str(self.folder), name, environment=slot, **self.how)
         finally:
             self.slots.put(slot)
 
@@ -65,24 +75,26 @@ class Dask:
         except ImportError:
             raise ValueError("--scheduler wants Dask, which is not installed: pip install 'nbkit[cluster]'") from None
         try:
-            self.client = Client(scheduler, timeout="20s")
-        except (OSError, TimeoutError) as error:
+            self.client: Any = Client(scheduler, timeout="20s")
+        except (OSError, TimeoutError, ValueError) as error:
             raise ValueError(f"no Dask scheduler answers at {scheduler}: {error}") from error
         workers = self.client.scheduler_info()["workers"].values()
         self.resources = {"GPU": 1} if any(worker.get("resources", {}).get("GPU") for worker in workers) else None
-        self.folder, self.how = folder, how
+        self.hosts: dict[str, str] = self.client.run(socket.gethostname)
+        self.folder = folder
+        self.how = {"environment": {"NBKIT_OUTPUTS": str(workspace.outputs())}, **how}
 
-    def ended(self, numbers: list[int]) -> Iterator[tuple[int, BaseException | None]]:
-        from distributed import as_completed as completed
+    def submit(self, name: str) -> Future:
+        home = self.home(points.read(self.folder, name))
+        return self.client.submit(
+            points.run, str(self.folder), name, pure=False, resources=self.resources, workers=home, **self.how
+        )
 
-        def submit(number: int) -> Any:
-            return self.client.submit(
-                points.run, str(self.folder), number, pure=False, resources=self.resources, **self.how
-            )
-
-        futures = {submit(number): number for number in numbers}
-        for future in completed(list(futures)):
-            yield futures[future], future.exception()
+    def home(self, point: Mapping[str, Any]) -> list[str] | None:
+        """The workers on the machine where a point still runs whose starter was killed: only there it is found."""
+        if point["state"] != points.RUNNING:
+            return None
+        return [address for address, host in self.hosts.items() if host == point.get("host")] or None
 
     def close(self) -> None:
         self.client.close()

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,18 @@ def configure(cls: type[Params], preset: str | None, values: list[list[str]]) ->
     return cls.preset(preset, **parsed) if preset else cls.from_dict(parsed)
 
 
+def from_yaml(cls: type[Params], preset: str | None, values: Mapping[str, Any]) -> Params:
+    """The checked parameters of a YAML file, whose texts mean what they mean on the command line: 1e-3 is a number.
+
+    raises ParamsError
+    """
+    parsed = {
+        name: cls.field(name).parse(value, cls.__name__) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+    return cls.preset(preset, **parsed) if preset else cls.from_dict(parsed)
+
+
 def run(notebook: Path, config: Params, preset: str | None = None) -> int:
     """Execute a notebook and keep it, with run.json, in its run folder.
 
@@ -96,12 +109,15 @@ def run(notebook: Path, config: Params, preset: str | None = None) -> int:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "sweep": os.environ.get("NBKIT_SWEEP", ""),
     }  # fmt: skip
     announced: list[Path] = []
+    told = os.environ.pop("NBKIT_OUTCOME", "")  # a sweep waits for it; the kernel is not to write it
 
     def heartbeat() -> None:
         # as soon as the folder is known it says that somebody is at work, or was and got killed
         if not announced and pointer.exists() and (folder := pointer.read_text(encoding="utf-8")):
             announced.append(Path(folder))
             write_json(announced[0] / "run.json", state)
+            if told:
+                write_json(Path(told), {"state": "running", "folder": folder})
 
     os.environ.update(_environment(pointer))
     outcome = execute.execute(notebook, working, config.as_dict(), heartbeat)
@@ -115,7 +131,7 @@ def run(notebook: Path, config: Params, preset: str | None = None) -> int:
     ending = {"state": outcome.state, "cell": outcome.cell, "error": outcome.error, "seconds": seconds}
     write_json(folder / "run.json", {**state, **ending})
     execute.trust(executed)
-    if told := os.environ.get("NBKIT_OUTCOME"):  # a sweep waits for it
+    if told:
         write_json(Path(told), {**ending, "folder": str(folder)})
     print(f"{execute.report(outcome, executed)}\n{executed}", file=sys.stderr if outcome.code else sys.stdout)
     return outcome.code

@@ -1,7 +1,8 @@
 """One point of a sweep: a notebook run in a process of its own, watched, retried, and its end written down.
 
-    <sweep>/points/003.json   what is asked, how often it was tried, how it ended
-    <sweep>/points/003.log    what the process prints; it goes into the run folder when that is known
+    <sweep>/points/<name>.json      what is asked, how often it was tried, how it ended
+    <sweep>/points/<name>.outcome   what its process says of itself: its run folder, then how it ended
+    <sweep>/points/<name>.log       what the process prints; it goes into the run folder at the end
 
 Whoever starts it, this machine or a worker of a cluster, calls `run`. A process whose starter was killed goes on; `run`
 called again finds it and waits for it, so that no point is run twice.
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbkit.base.record import read_json, write_json
+from nbkit.base.record import Record, read_json, write_json
 
 CANCEL = "cancel"  # a file of this name in the sweep's folder stops its points
 LOG = "run.log"
@@ -30,19 +31,38 @@ _GRACE = 60.0  # seconds that training has to save after SIGTERM
 _POLL = 0.2
 
 
-def path(sweep: Path, number: int | str) -> Path:
-    return sweep / "points" / (f"{number:03d}.json" if isinstance(number, int) else f"{number}.json")
+def path(sweep: Path, name: str) -> Path:
+    return sweep / "points" / f"{name}.json"
 
 
-def read(sweep: Path, number: int | str) -> dict[str, Any]:
-    """What is known of a point: state, attempts, folder, seconds, error, parameters."""
-    return {"state": WAITING, "attempts": 0, "folder": "", "seconds": 0.0, "error": ""} | read_json(
-        path(sweep, number), {}
-    )
+def read(sweep: Path, name: str) -> dict[str, Any]:
+    """What is known of a point: state, attempts, folder, seconds, error, parameters. A damaged file knows nothing."""
+    return {"state": WAITING, "attempts": 0, "folder": "", "seconds": 0.0, "error": ""} | _readable(path(sweep, name))
+
+
+def _readable(file: Path) -> dict[str, Any]:
+    """JSON that a machine may have died over: it is empty then, and the point is run again from its checkpoint."""
+    with contextlib.suppress(ValueError, OSError):
+        found = read_json(file, {})
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def progress(sweep: Path, name: str) -> tuple[Path | None, int, int]:
+    """The run folder of a point that runs, its step, and the last one; None and 0 where that is not known (yet)."""
+    folder = _outcome(sweep, name).get("folder")
+    if not folder:
+        return None, 0, 0
+    last = read(sweep, name).get("parameters", {}).get("stop_at", 0)
+    return Path(folder), Record(Path(folder), {}).pace()[0], last if isinstance(last, int) else 0
+
+
+def _outcome(sweep: Path, name: str) -> dict[str, Any]:
+    return _readable(path(sweep, name).with_suffix(".outcome"))
 
 
 def run(
-    sweep: str, number: int | str, *, tries: int = 1, minutes: float = 0.0, environment: Mapping[str, str] | None = None
+    sweep: str, name: str, *, tries: int = 1, minutes: float = 0.0, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Run a point to its end, at once or after an interruption. Returns what `read` gives then; raises nothing.
 
@@ -51,33 +71,33 @@ def run(
     environment  what the process gets beside that of this one
     """
     folder = Path(sweep)
-    point = _taken_up(folder, number, minutes)
+    point = _taken_up(folder, name, minutes)
     tries = tries if point["state"] == WAITING else 0
     while tries and not (folder / CANCEL).exists():
-        point = _watch(folder, number, _start(folder, number, point, environment or {}), minutes)
+        point = _watch(folder, name, _start(folder, name, point, environment or {}), minutes)
         tries = 0 if point["state"] != FAILED or point["code"] == 2 else tries - 1
     return point
 
 
-def _taken_up(sweep: Path, number: int | str, minutes: float) -> dict[str, Any]:
+def _taken_up(sweep: Path, name: str, minutes: float) -> dict[str, Any]:
     """A point whose starter is gone, at its end where its process got there; else as it waits to be started."""
-    point = read(sweep, number)
+    point = read(sweep, name)
     if point["state"] != RUNNING:
         return point
     if is_alive(point):
-        return _watch(sweep, number, point, minutes)
-    if path(sweep, number).with_suffix(".outcome").exists():
-        return _end(sweep, number, point, None, None)
+        return _watch(sweep, name, point, minutes)
+    if _outcome(sweep, name).get("state", RUNNING) != RUNNING:
+        return _end(sweep, name, point, None, None)
     return point | {"state": WAITING}
 
 
-def _start(sweep: Path, number: int | str, point: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    outcome = path(sweep, number).with_suffix(".outcome")
+def _start(sweep: Path, name: str, point: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    outcome = path(sweep, name).with_suffix(".outcome")
     outcome.unlink(missing_ok=True)
-    words = [word for name, value in point["parameters"].items() for word in ("-p", name, _word(value))]
+    words = [word for key, value in point["parameters"].items() for word in ("-p", key, _word(value))]
     command = [sys.executable, "-m", "nbkit.run", "run", point["notebook"], *words]
     told = {"NBKIT_OUTCOME": str(outcome), "NBKIT_SWEEP": sweep.name, "PYTHONUNBUFFERED": "1"}
-    with path(sweep, number).with_suffix(".log").open("ab") as log:
+    with path(sweep, name).with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, **environment, **told},
@@ -86,7 +106,12 @@ def _start(sweep: Path, number: int | str, point: dict[str, Any], environment: M
         "state": RUNNING, "attempts": point["attempts"] + 1, "error": "", "code": None, "pid": process.pid,
         "host": socket.gethostname(), "born": _born(process.pid), "started": time.time(),
     }  # fmt: skip
-    write_json(path(sweep, number), point)
+    try:
+        write_json(path(sweep, name), point)
+    except OSError:  # nobody would know of it
+        _signal(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
     _children[process.pid] = process
     return point
 
@@ -115,7 +140,7 @@ def is_alive(point: Mapping[str, Any]) -> bool:
     return here and point["born"] is not None and _born(point["pid"]) == point["born"]
 
 
-def _watch(sweep: Path, number: int | str, point: dict[str, Any], minutes: float) -> dict[str, Any]:
+def _watch(sweep: Path, name: str, point: dict[str, Any], minutes: float) -> dict[str, Any]:
     """Wait for the end of a running point, and write it down."""
     asked: str | None = None
     asked_at = 0.0
@@ -132,7 +157,7 @@ def _watch(sweep: Path, number: int | str, point: dict[str, Any], minutes: float
             _signal(point["pid"], signal.SIGKILL)
         time.sleep(_POLL)
     _children.pop(point["pid"], None)
-    return _end(sweep, number, point, child.returncode if child else None, asked)
+    return _end(sweep, name, point, child.returncode if child else None, asked)
 
 
 def _signal(pid: int, number: int) -> None:
@@ -140,21 +165,24 @@ def _signal(pid: int, number: int) -> None:
         os.killpg(pid, number) if number == signal.SIGKILL else os.kill(pid, number)
 
 
-def _end(sweep: Path, number: int | str, point: dict[str, Any], code: int | None, asked: str | None) -> dict[str, Any]:
+def _end(sweep: Path, name: str, point: dict[str, Any], code: int | None, asked: str | None) -> dict[str, Any]:
     """What the process said of its end, or what can be told of one that said nothing."""
-    outcome, log = (path(sweep, number).with_suffix(ending) for ending in (".outcome", ".log"))
-    told = read_json(outcome, {})
+    log, outcome = (path(sweep, name).with_suffix(ending) for ending in (".log", ".outcome"))
+    told = _readable(outcome)
+    ended = outcome.stat().st_mtime if told.get("state", RUNNING) != RUNNING else time.time()
     if told.get("state") == OK:
         point |= {"state": OK, "error": "", "code": 0}
     elif asked == "cancelled":
         point |= {"state": STOPPED, "error": asked, "code": code}
     else:
-        ended = f"ended by signal {-code}" if code is not None and code < 0 else "ended without a word"
-        point |= {"state": FAILED, "error": asked or told.get("error") or _last_line(log) or ended, "code": code}
-    point |= {"seconds": round(time.time() - point["started"], 1), "folder": told.get("folder", "")}
-    if point["folder"] and point["state"] != STOPPED:
-        shutil.move(log, Path(point["folder"]) / LOG)
-    write_json(path(sweep, number), point)
+        killed = f"ended by {signal.Signals(-code).name}" if code is not None and code < 0 else ""
+        error = asked or told.get("error") or killed or _last_line(log) or "ended without a word"
+        point |= {"state": FAILED, "error": error, "code": code}
+    point |= {"seconds": round(ended - point["started"], 1), "folder": told.get("folder", "")}
+    if point["state"] != STOPPED and Path(point["folder"] or "-").is_dir():
+        with contextlib.suppress(OSError):  # it stays where it is
+            shutil.move(log, Path(point["folder"]) / LOG)
+    write_json(path(sweep, name), point)
     outcome.unlink(missing_ok=True)
     return point
 
@@ -164,8 +192,8 @@ def _last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def traceback(sweep: Path, number: int | str, lines: int = 40) -> str:
+def traceback(sweep: Path, name: str, lines: int = 40) -> str:
     """The last lines that a point printed, wherever its log lies by now."""
-    folder = read(sweep, number)["folder"]
-    log = Path(folder) / LOG if folder and (Path(folder) / LOG).exists() else path(sweep, number).with_suffix(".log")
+    folder = read(sweep, name)["folder"]
+    log = Path(folder) / LOG if folder and (Path(folder) / LOG).exists() else path(sweep, name).with_suffix(".log")
     return "\n".join(log.read_text(encoding="utf8", errors="replace").splitlines()[-lines:]) if log.exists() else ""

@@ -1,74 +1,61 @@
 """`nbkit sweep`: one notebook with many parameters, each point a run of its own, resumable after any interruption.
 
-notebook: 22_glow_train        # a name in notebooks/, or a path
-preset: smoke                  # optional
-fixed: {stop_at: 60}           # optional; the same in all points
-grid: {learning_rate: [0.001, 0.003], size: [tiny, small]}       # all combinations, or
-list: [{seed: 0}, {seed: 1}]                                      # these, or
-random: {count: 20, seed: 0, learning_rate: {low: 1e-4, high: 1e-2, log: true}, size: [tiny, small]}
-retries: 1                     # further tries of a point that fails; 0
-minutes: 30                    # of each try; 0 for no limit
+rates.yaml:
+  notebook: 22_glow_train        # a name in notebooks/, or a path; `nbkit run 22_glow_train --help` tells its values
+  preset: smoke                  # optional
+  fixed: {stop_at: 60}           # optional; the same in all points
+  grid: {learning_rate: [1e-3, 3e-3], size: [tiny, small]}          # all combinations, or
+  list: [{seed: 0}, {seed: 1}]                                      # these, or
+  random: {count: 20, seed: 0, learning_rate: {low: 1e-4, high: 1e-2, log: true}, size: [tiny, small]}
+  retries: 1                     # further tries of a point that fails; 0
+  minutes: 30                    # of each try; 0 for no limit
+  best: best_val_loss            # what tells the best point, the least; -val_accuracy takes the greatest
+
+nbkit sweep rates.yaml             run what is not done; after an interruption, or with points added, the same again
+nbkit sweep rates.yaml --status    how it stands, from any terminal
+nbkit sweep rates.yaml --cancel    let what runs save and stop, from any terminal, as ctrl-C does in its own
+
+What failed stands in outputs/sweeps/<name>/failures.txt, the table of the runs in runs.csv beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
-import itertools
-import json
-import math
 import os
-import random
 import signal
+import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbkit.base import record, workspace
+from nbkit.base import colab, record
 from nbkit.base.amounts import duration
-from nbkit.base.params import Params
-from nbkit.base.record import RunBusyError, write_json
-from nbkit.run import engines, points
+from nbkit.base.record import Record, RunBusyError, write_json
+from nbkit.run import engines, modules, points
 from nbkit.run.data import table
-from nbkit.run.notebook import find, params_class
+from nbkit.run.sweep_file import Sweep, SweepError, read
 
-WAYS = ("grid", "list", "random")
-_KNOWN = ("name", "notebook", "preset", "fixed", "retries", "minutes", *WAYS)
-
-
-class SweepError(ValueError):
-    """A sweep that cannot be run as it is written: wanted, got, remedy."""
+__all__ = ["Result", "Sweep", "SweepError", "cancel", "cancelling", "follow", "read", "run"]
+_POLL = 0.2
+_TICK = {True: 2.0, False: 60.0}  # seconds between two lines on what runs, where somebody looks and in a log
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A checked sweep: its folder, and what each point changes and takes."""
-
-    folder: Path
-    notebook: Path
-    points: tuple[Params, ...]
-    varied: tuple[str, ...]
-    retries: int = 0
-    minutes: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
-
-    def states(self) -> list[dict[str, Any]]:
-        """What is known of each point."""
-        return [points.read(self.folder, number) for number in range(len(self.points))]
-
-
-@dataclass
+@dataclass(repr=False)
 class Result:
     """How a sweep stands: the points that are done, that failed (with the last line of each), and the rest."""
 
     sweep: Sweep
-    states: list[dict[str, Any]] = field(repr=False)
+    states: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, sweep: Sweep) -> Result:
+        """As it stands now."""
+        return cls(sweep, sweep.states())
 
     @property
     def done(self) -> int:
@@ -78,16 +65,57 @@ class Result:
     def failed(self) -> list[int]:
         return [number for number, one in enumerate(self.states) if one["state"] == points.FAILED]
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """A line a point: number, what varies, state, time, run folder."""
-        heads = ("point", *self.sweep.varied, "state", "time", "run")
-        return [heads, *map(self._row, range(len(self.states)))]
+    def runs(self) -> dict[int, dict[str, Any]]:
+        """The row of each point that is done, as in the table of runs; {} for one that left no record."""
+        return {number: _row(one) for number, one in enumerate(self.states) if one["state"] == points.OK}
 
-    def _row(self, number: int) -> tuple[str, ...]:
-        one, config = self.states[number], self.sweep.points[number]
-        values = [str(getattr(config, name)) for name in self.sweep.varied]
-        time = duration(one["seconds"]) if one["seconds"] else "-"
-        return (f"{number:03d}", *values, one["state"], time, Path(one["folder"]).name or "-")
+    def rows(self) -> list[tuple[str, ...]]:
+        """A line a point: number, what varies, state, time, run folder, what came out."""
+        measured, metric = self.runs(), self.sweep.best.removeprefix("-")
+        lines = [("point", *self.sweep.varied, "state", "time", "run", metric)]
+        for number, config in enumerate(self.sweep.points):
+            values = [str(getattr(config, name)) for name in self.sweep.varied]
+            value = measured.get(number, {}).get(metric)
+            shown = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append((f"{number:03d}", *values, *self._state(number), shown))
+        return lines
+
+    def _state(self, number: int) -> tuple[str, str, str]:
+        one, key = self.states[number], self.sweep.key(number)
+        if one["state"] != points.RUNNING:
+            time_taken = duration(one["seconds"]) if one["seconds"] else "-"
+            return one["state"], time_taken, Path(one["folder"]).name or "-"
+        folder, step, last = points.progress(self.sweep.folder, key)
+        state = f"step {step:,} of {last:,}" if step and last else points.RUNNING
+        if not points.is_alive(one):
+            state = "cut off" if one["host"] == socket.gethostname() else f"{state}, on {one['host']}"
+        return state, duration(time.time() - one["started"]), folder.name if folder else "-"
+
+    def best(self) -> str:
+        """The best point in words; "" while no point has what tells it."""
+        return _best(self.sweep, self.runs())
+
+    def __repr__(self) -> str:
+        return "\n".join([table(self.rows()), "", f"{self.done} of {len(self.states)} done, in {self.sweep.folder}"])
+
+
+def _row(state: dict[str, Any]) -> dict[str, Any]:
+    from nbkit.evaluate import runs
+
+    with contextlib.suppress(ValueError, OSError):
+        return runs.row(Record.read(state["folder"]))
+    return {}
+
+
+def _best(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> str:
+    from nbkit.evaluate import runs
+
+    name = sweep.best.removeprefix("-")
+    known = [number for number in rows if runs.is_number(rows[number].get(name))]
+    if not known:
+        return ""
+    number = (max if sweep.best.startswith("-") else min)(known, key=lambda one: float(rows[one][name]))
+    return f"best {sweep.told(number)}: {name} {rows[number][name]:.4g}"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -96,150 +124,92 @@ def add_parser(subparsers: Any) -> None:
         "sweep", help="run a notebook with many parameters", epilog=(__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("file", metavar="SWEEP.yaml")
+    parser.add_argument("file", metavar="SWEEP.yaml", help="what to run; below is all that it may say")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="runs at once; by default one a GPU or core")
     parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask cluster instead, as tcp://host:8786")
     parser.add_argument("--failed", action="store_true", help="try those again that failed")
-    parser.add_argument("--status", action="store_true", help="only show how it stands")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--status", action="store_true", help="only show how it stands")
+    other.add_argument("--cancel", action="store_true", help="let the points that run save and stop")
     parser.set_defaults(call=_command)
-
-
-def read(file: str | Path | Mapping[str, Any]) -> Sweep:
-    """A sweep from a YAML file, or from what such a file holds; every point's parameters are checked.
-
-    raises SweepError, and ParamsError for a parameter that the notebook does not take
-    """
-    import yaml
-
-    spec = file
-    if not isinstance(spec, Mapping):
-        path = Path(spec)
-        if not path.is_file():
-            raise SweepError(f"wanted a YAML file of a sweep, got {file}; `nbkit sweep --help` shows one")
-        try:
-            spec = {"name": path.stem} | (yaml.safe_load(path.read_text(encoding="utf8")) or {})
-        except (yaml.YAMLError, TypeError, ValueError) as error:
-            raise SweepError(f"{path} is not the YAML of a sweep: {error}") from error
-    for name in spec:
-        if name not in _KNOWN:
-            raise SweepError(f"a sweep has {', '.join(_KNOWN)}; got {name!r}")
-    ways = [way for way in WAYS if way in spec]
-    if "notebook" not in spec or len(ways) != 1:
-        raise SweepError(f"a sweep wants a notebook and one of {', '.join(WAYS)}, got {', '.join(spec) or 'nothing'}")
-    notebook = find(spec["notebook"])
-    cls = params_class(notebook)
-    changes = list({"grid": _grid, "list": _list, "random": _random}[ways[0]](spec[ways[0]]))
-    configs = tuple(_configs(cls, spec, changes))
-    asked = json.dumps([[config.as_dict() for config in configs], notebook.name], sort_keys=True, ensure_ascii=False)
-    name = spec.get("name") or notebook.stem
-    digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
-    varied = tuple(dict.fromkeys(name for change in changes for name in change))
-    folder = workspace.outputs() / "sweeps" / f"{name}-{digest}"
-    return Sweep(folder, notebook, configs, varied, int(spec.get("retries", 0)), float(spec.get("minutes", 0.0)))
-
-
-def _configs(cls: type[Params], spec: Mapping[str, Any], changes: list[dict[str, Any]]) -> Iterator[Params]:
-    if not changes:
-        raise SweepError("a sweep wants at least one point, got none")
-    seen: dict[str, int] = {}
-    for number, change in enumerate(changes):
-        values = {**(spec.get("fixed") or {}), **change}
-        config = cls.preset(spec["preset"], **values) if spec.get("preset") else cls.from_dict(values)
-        key = json.dumps(config.identity(), sort_keys=True)
-        if key in seen:
-            raise SweepError(
-                f"points {seen[key]} and {number} would be one run: they differ in nothing that changes the result. "
-                "Take one out, or vary seed or repeat"
-            )
-        seen[key] = number
-        yield config
-
-
-def _grid(axes: Any) -> Iterator[dict[str, Any]]:
-    if not isinstance(axes, Mapping) or not all(isinstance(values, list) and values for values in axes.values()):
-        raise SweepError(f"grid wants a list of values for each parameter, as size: [tiny, small], got {axes!r}")
-    for values in itertools.product(*axes.values()):
-        yield dict(zip(axes, values))
-
-
-def _list(found: Any) -> Iterator[dict[str, Any]]:
-    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
-        raise SweepError(f"list wants points as [{{seed: 0}}, {{seed: 1}}], got {found!r}")
-    yield from map(dict, found)
-
-
-def _random(axes: Any) -> Iterator[dict[str, Any]]:
-    """Draws that depend on seed and number alone: a greater count adds points and keeps those that there are."""
-    axes = dict(axes) if isinstance(axes, Mapping) else {}
-    count, seed = axes.pop("count", 0), axes.pop("seed", 0)
-    if not isinstance(count, int) or count < 1 or not axes:
-        raise SweepError("random wants a count of at least 1, and a list or {low, high} for each parameter")
-    for number in range(count):
-        draw = random.Random(f"{seed} {number}")
-        yield {name: _drawn(name, axis, draw) for name, axis in axes.items()}
-
-
-def _drawn(name: str, axis: Any, draw: random.Random) -> Any:
-    if isinstance(axis, list) and axis:
-        return draw.choice(axis)
-    if isinstance(axis, Mapping) and {"low", "high"} <= axis.keys() <= {"low", "high", "log"}:
-        low, high = (float(axis[end]) if isinstance(axis[end], str) else axis[end] for end in ("low", "high"))
-        if low <= high and (low > 0 or not axis.get("log")):
-            if axis.get("log"):
-                return float(f"{math.exp(draw.uniform(math.log(low), math.log(high))):.4g}")
-            if isinstance(low, int) and isinstance(high, int):
-                return draw.randint(low, high)
-            return float(f"{draw.uniform(low, high):.4g}")
-    raise SweepError(f"random wants a list, or {{low, high}} (above 0 with log: true), for {name}, got {axis!r}")
 
 
 def run(
     sweep: Sweep, *, jobs: int = 0, scheduler: str = "", failed: bool = False,
-    told: Callable[[int, dict[str, Any]], None] = lambda number, state: None,
+    told: Callable[[int, dict[str, Any]], None] = lambda number, state: None, tick: Callable[[], None] = lambda: None,
 ) -> Result:  # fmt: skip
     """Run what is not done yet, and return how it stands. An interrupt, or SIGTERM, lets the running points save first.
 
     jobs       runs at once; 0 takes one a GPU, without GPUs one a core, at most 4
     scheduler  address of a Dask cluster that sees this folder; its workers take the points instead
     failed     try those again that failed
-    told       is called with a point and its state when it ends
+    told       is called with a point and its state when it ends; tick several times a second
     raises RunBusyError while another process runs this sweep
     """
     folder = sweep.folder
     (folder / "points").mkdir(parents=True, exist_ok=True)
-    with record.held(folder):
+    with _held(sweep):
         (folder / points.CANCEL).unlink(missing_ok=True)
         waiting = _prepare(sweep, failed)
         how = {"tries": sweep.retries + 1, "minutes": sweep.minutes}
         engine = engines.Dask(folder, scheduler, **how) if scheduler else engines.Local(folder, jobs, **how)
+        result = Result.of(sweep)
         with contextlib.closing(engine), cancelling(folder):
-            for number, error in engine.ended(waiting):
-                told(number, _state(sweep, number, error))
-        result = Result(sweep, sweep.states())
+            futures = {engine.submit(sweep.key(number)): number for number in waiting}
+            while futures:
+                for future in [one for one in futures if one.done()]:
+                    number = futures.pop(future)
+                    result.states[number] = _ended(sweep, number, future)
+                    told(number, result.states[number])
+                tick()
+                time.sleep(_POLL if futures else 0)
         _write(result)
     return result
+
+
+@contextlib.contextmanager
+def _held(sweep: Sweep) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(record.held(sweep.folder))
+        except RunBusyError:
+            raise RunBusyError(
+                f"another process runs {sweep.name}; --status shows how it stands, --cancel stops it"
+            ) from None
+        yield
 
 
 def _prepare(sweep: Sweep, failed: bool) -> list[int]:
     """Write down what each point is; returns those that are to be run."""
     waiting = []
     for number, config in enumerate(sweep.points):
-        state = points.read(sweep.folder, number)
-        again = state["state"] == points.STOPPED or (failed and state["state"] == points.FAILED)
+        key = sweep.key(number)
+        state = points.read(sweep.folder, key)
+        gone = state["state"] == points.OK and not Path(state["folder"]).exists()
+        again = state["state"] == points.STOPPED or gone or (failed and state["state"] == points.FAILED)
         if "parameters" not in state or again:
-            state |= {"notebook": str(sweep.notebook), "parameters": config.as_dict(), "state": points.WAITING}
-            write_json(points.path(sweep.folder, number), state)
+            asked = {"notebook": str(sweep.notebook), "parameters": config.as_dict()}
+            state |= {**asked, "state": points.WAITING, "error": "", "folder": "", "seconds": 0.0}
+            write_json(points.path(sweep.folder, key), state)
         if state["state"] in (points.WAITING, points.RUNNING):
             waiting.append(number)
     return waiting
 
 
-def _state(sweep: Sweep, number: int, error: BaseException | None) -> dict[str, Any]:
+def _ended(sweep: Sweep, number: int, future: engines.Future) -> dict[str, Any]:
     """How a point ended, also where the worker that had it is gone."""
-    state = points.read(sweep.folder, number)
-    if error is not None:
-        state |= {"state": points.FAILED, "error": f"its worker is gone: {error}"}
-        write_json(points.path(sweep.folder, number), state)
+    try:
+        error = future.exception()
+    except BaseException as lost:  # cancelled, as all of a scheduler that is gone
+        error = lost
+    state = points.read(sweep.folder, sweep.key(number))
+    if error is None:
+        return state
+    if points.is_alive(state):
+        return state | {"error": f"it runs on, but nobody watches it ({error}); the same command waits for it"}
+    state |= {"state": points.FAILED, "error": f"its worker is gone: {type(error).__name__}: {error}"}
+    with contextlib.suppress(OSError):  # a full disk, which is what the error tells
+        write_json(points.path(sweep.folder, sweep.key(number)), state)
     return state
 
 
@@ -248,11 +218,20 @@ def cancelling(folder: Path) -> Iterator[None]:
     """A signal asks all points to save and leave; who runs them sees the file, on whatever machine."""
 
     def cancel(number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:  # the terminal is gone, and whatever is written to it an error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (1, 2):
+                if os.isatty(stream):
+                    os.dup2(nowhere, stream)
         (folder / points.CANCEL).touch()
-        os.write(2, f"\n{signal.Signals(number).name}: points that run are asked to save and stop\n".encode())
+        told = f"\n{signal.Signals(number).name}: points that run are asked to save and stop, within a minute\n"
+        with contextlib.suppress(OSError):
+            os.write(2, told.encode())
 
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
-        before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
+        # what the caller ignores, as nohup does with SIGHUP, stays ignored
+        before = {one: signal.signal(one, cancel) for one in numbers if signal.getsignal(one) != signal.SIG_IGN}
     except ValueError:  # not in the main thread, where no signal arrives
         before = {}
     try:
@@ -262,50 +241,113 @@ def cancelling(folder: Path) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def cancel(sweep: Sweep) -> list[int]:
+    """Ask the points that run to save and stop; returns them.
+
+    Who runs the sweep sees to it. Of a sweep whose starter was killed, this waits for the points that run here.
+    """
+    running = [number for number, one in enumerate(sweep.states()) if one["state"] == points.RUNNING]
+    if running or record.is_busy(sweep.folder):
+        (sweep.folder / points.CANCEL).touch()
+    if running and not record.is_busy(sweep.folder):
+        alive = [number for number in running if points.is_alive(points.read(sweep.folder, sweep.key(number)))]
+        with ThreadPoolExecutor(max(1, len(alive))) as pool:
+            list(pool.map(lambda number: points.run(str(sweep.folder), sweep.key(number)), alive))
+        return alive
+    return running
+
+
 def _write(result: Result) -> None:
     """The table of the sweep's runs, and what failed, beside its points."""
     from nbkit.evaluate import runs
 
-    folders = [Path(one["folder"]) for one in result.states if one["state"] == points.OK]
-    rows = [runs.row(record.Record.read(folder)) for folder in folders if (folder / record.CONFIG).exists()]
+    sweep, rows = result.sweep, [row for row in result.runs().values() if row]
     if rows:
-        runs.write(rows, result.sweep.folder / "runs.csv")
-    failures = result.sweep.folder / "failures.txt"
+        runs.write(rows, sweep.folder / "runs.csv")
+    failures = sweep.folder / "failures.txt"
     parts = [
-        f"point {number:03d}: {result.states[number]['error']}\n{points.traceback(result.sweep.folder, number)}\n"
+        f"point {sweep.told(number)}: {result.states[number]['error']}\n"
+        f"{points.traceback(sweep.folder, sweep.key(number))}\n"
         for number in result.failed
     ]
     failures.write_text("\n".join(parts), encoding="utf8") if parts else failures.unlink(missing_ok=True)
 
 
-def _command(arguments: argparse.Namespace) -> int:
+def follow(sweep: Sweep, *, jobs: int = 0, scheduler: str = "", failed: bool = False) -> Result:
+    """`run` with its progress shown, in a terminal or a notebook: what is done, how far what runs is, the best."""
     from nbkit.views.progress import Display
 
+    before = Result.of(sweep)
+    rows, failures, looked = before.runs(), 0 if failed else len(before.failed), 0.0
+    somebody_looks = colab.in_kernel() or sys.stdout.isatty()
+    with Display(sweep.name, len(sweep.points), unit="point") as display:
+        display.update({"step": len(rows)})
+
+        def told(number: int, state: dict[str, Any]) -> None:
+            nonlocal failures
+            if state["state"] == points.OK:
+                rows[number] = _row(state)
+            failures += state["state"] == points.FAILED
+            if state["error"] and state["state"] != points.STOPPED:
+                display.note(f"point {sweep.told(number)} {state['state']}: {state['error']}")
+            display.aside = _aside(sweep, rows, failures)
+            display.update({"step": len(rows)})
+
+        def tick() -> None:
+            nonlocal looked
+            if time.monotonic() - looked > _TICK[somebody_looks]:
+                looked = time.monotonic()
+                display.aside = _aside(sweep, rows, failures)
+                display.refresh()
+
+        return run(sweep, jobs=jobs, scheduler=scheduler, failed=failed, told=told, tick=tick)
+
+
+def _aside(sweep: Sweep, rows: dict[int, dict[str, Any]], failures: int) -> str:
+    """What failed, what runs and how far it is, the best so far."""
+    parts = [f"{failures} failed"] if failures else []
+    for number in range(len(sweep.points)):
+        if number not in rows and (path := points.path(sweep.folder, sweep.key(number))).with_suffix(".log").exists():
+            _, step, last = points.progress(sweep.folder, path.stem)
+            parts += [f"{number:03d} at step {step:,} of {last:,}"] if step and last else []
+    return " · ".join([*parts, *filter(None, [_best(sweep, rows)])])
+
+
+def _command(arguments: argparse.Namespace) -> int:
     try:
         sweep = read(arguments.file)
         if arguments.status:
-            print(table(Result(sweep, sweep.states()).rows()))
+            print(Result.of(sweep))
             return 0
-        before = Result(sweep, sweep.states())
+        if arguments.cancel:
+            asked = ", ".join(f"{number:03d}" for number in cancel(sweep))
+            print(f"asked to save and stop: {asked}" if asked else "nothing of this sweep runs")
+            return 0
+        before = Result.of(sweep)
         print(f"{sweep.name}: {len(sweep.points)} points, {before.done} of them done before")
-        done, failures = before.done, 0 if arguments.failed else len(before.failed)
-        with Display(sweep.name, len(sweep.points)) as display:
-            display.update({"step": done, "failed": failures})
-
-            def told(number: int, state: dict[str, Any]) -> None:
-                nonlocal done, failures
-                done += state["state"] == points.OK
-                failures += state["state"] == points.FAILED
-                if state["state"] == points.FAILED:
-                    display.note(f"point {number:03d} failed: {state['error']}")
-                display.update({"step": done, "failed": failures})
-
-            result = run(sweep, jobs=arguments.jobs, scheduler=arguments.scheduler, failed=arguments.failed, told=told)
+        print("".join(f"{line}\n" for line in _changes(before)), end="", flush=True)
+        how = {"jobs": arguments.jobs, "scheduler": arguments.scheduler, "failed": arguments.failed}
+        result = follow(sweep, **how)
     except (ValueError, RunBusyError, OSError) as error:
         print(f"nbkit sweep: {error}", file=sys.stderr)
         return 2
-    print(table(result.rows()))
-    print(f"\n{result.done} of {len(sweep.points)} done, in {sweep.folder}")
+    print("\n".join(filter(None, [repr(result), result.best()])))
     if result.failed:
         print(f"{len(result.failed)} failed, see {sweep.folder / 'failures.txt'}; --failed tries them again")
+    if left := len(sweep.points) - result.done - len(result.failed):
+        print(f"{left} not run to their end; the same command goes on with them")
     return 0 if result.done == len(sweep.points) else 1
+
+
+def _changes(result: Result) -> Iterator[str]:
+    """What has become of points that were done before: their run folder is gone, or the code is another one now."""
+    code = modules.fingerprint(result.sweep.notebook)
+    done = {f"{n:03d}": Path(one["folder"]) for n, one in enumerate(result.states) if one["state"] == points.OK}
+    if gone := [told for told, folder in done.items() if not folder.exists()]:
+        yield f"run again, since their run folders are gone: {', '.join(gone)}"
+    older = []
+    for told, folder in done.items():
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            older += [] if modules.was_made_by(Record.read(folder), code) else [told]
+    if older:
+        yield f"done by other code than there is now, and left so: {', '.join(older)}; repeat: 1 in fixed runs all anew"

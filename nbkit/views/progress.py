@@ -35,13 +35,15 @@ class Display:
     notebook that nobody watches (NBKIT_HEADLESS) the output is a line, and at the end the picture of the whole.
 
     title, total   what runs, and the step at which it ends
+    unit           what a step is called; the pace of anything but steps is that of the whole time
     stream, clock  where lines go, and what time it is, for tests
     """
 
     def __init__(
-        self, title: str, total: int, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-    ):
-        self.title, self.total = title, total
+        self, title: str, total: int, *, unit: str = "step", stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):  # fmt: skip
+        self.title, self.total, self.unit = title, total, unit
         self._stream = stream or sys.stdout
         if stream is None and colab.in_kernel():
             self._kind = NOTEBOOK
@@ -178,7 +180,7 @@ class Display:
     def _draw(self, now: float) -> None:
         if self._pace:
             self._pace.append((now, self._step, dict(self._amounts)))
-        while len(self._pace) > 2 and now - self._pace[1][0] > _PACE_SECONDS:
+        while self.unit == "step" and len(self._pace) > 2 and now - self._pace[1][0] > _PACE_SECONDS:
             self._pace.popleft()
         wait = _INTERVAL[self._kind]
         if self._kind == NOTEBOOK:
@@ -225,7 +227,7 @@ class Display:
 
     def _pace_told(self) -> str:
         speed = self._speed()
-        return (f"{speed:,.1f} steps/s" if speed >= 1 else f"{1 / speed:.1f} s/step") if speed else ""
+        return (f"{speed:,.1f} {self.unit}s/s" if speed >= 1 else f"{1 / speed:.1f} s/{self.unit}") if speed else ""
 
     def _rates(self) -> dict[str, str]:
         """Tokens or frames a second over the last drawings."""
@@ -249,7 +251,7 @@ class Display:
 
     def _where(self) -> str:
         share = 100 * self._step // max(self.total, 1)
-        return f"{self.title} step {self._step:,} of {self.total:,} ({share} %)"
+        return f"{self.title} {self.unit} {self._step:,} of {self.total:,} ({share} %)"
 
     def _line(self, now: float) -> str:
         parts = [self._where(), *self._times(now)]
@@ -278,6 +280,7 @@ class Display:
             state=self._state,
             told=self._left(now) if self._closed else f"running for {duration(now - self._started)}",
             left="" if self._closed else self._left(now),
+            unit=self.unit,
             step=self._step,
             total=self.total,
             share=min(100.0, 100 * self._step / max(self.total, 1)),

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import yaml
 
 import nbkit
 from nbkit.base.params import ParamsError
-from nbkit.run import points, sweep
+from nbkit.base.record import Record, RunBusyError, write_json
+from nbkit.run import engines, points, sweep
 from nbkit.run.__main__ import main
 from nbkit.run.sweep import SweepError
 
@@ -35,6 +37,7 @@ class Point(Params):
     seed: int = param(0, "Seed.")
     whole: bool = param(False, "Whole.")
     seconds: float = param(0.3, "How long it takes.", identity=False)
+    stop_at: int = param(0, "Its last step.", identity=False)
     trace: str = param("", "A file that gets a line from each run.", identity=False)
 """
 # one run: it says that it was here, fails where it is told to, and leaves a record
@@ -44,6 +47,9 @@ from nbkit.base.record import Record
 from settings_of_sweep import Point
 config = Point.from_notebook(globals())
 with Record.open("point", config, "data") as run:
+    if config.stop_at:
+        run.log({"step": 120, "split": "train", "seconds": 0.1})
+        print("step 120", flush=True)
     time.sleep(config.seconds)
     if config.seed == 7:
         raise RuntimeError("the planted failure")
@@ -79,7 +85,8 @@ def workshop(tmp_path, monkeypatch) -> Path:
 
 def spec(workshop: Path, **values) -> Path:
     file = workshop / "rates.yaml"
-    fixed = {"trace": str(workshop / "trace"), **values.pop("fixed", {})}
+    fixed = values.pop("fixed", {})
+    fixed = {"trace": str(workshop / "trace"), **fixed} if isinstance(fixed, dict) else fixed
     file.write_text(yaml.safe_dump({"notebook": str(workshop / "point.ipynb"), "fixed": fixed, **values}))
     return file
 
@@ -104,6 +111,7 @@ def test_twelve_points_killed_twice_and_resumed(workshop, capfd):
     found = sweep.Result(one := sweep.read(file), one.states())
     assert found.done == 10
     assert [one.points[number].seed for number in found.failed] == [7, 7]
+    assert {state["attempts"] for state in found.states} == {1}
     assert trace(workshop) == sorted(f"{seed} {rate}" for seed in range(5) for rate in (0.5, 0.25))
     told = capfd.readouterr().out
     assert "10 of 12 done" in told
@@ -138,10 +146,109 @@ def test_a_signal_lets_points_go_and_a_later_call_goes_on(workshop):
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     one = sweep.read(file)
     until(lambda: list((workshop / "outputs/runs").glob("point-*/config.json")))
-    running.send_signal(signal.SIGTERM)
+    running.send_signal(signal.SIGHUP)
     assert running.wait(60) == 1
     assert [state["state"] for state in one.states()] == ["stopped", "waiting"]
     assert not any("settings_of_sweep" in str(p.info) for p in psutil.process_iter(["environ"]) if p.pid != os.getpid())
+
+
+@pytest.fixture
+def quick(monkeypatch) -> list[int]:
+    """Points that end at once, without a process; returns the seeds of those that were run."""
+    ran = []
+
+    def run(folder: str, name: str, **_how) -> None:
+        from settings_of_sweep import Point
+
+        point = points.read(Path(folder), name)
+        config = Point.from_dict(point["parameters"])
+        ran.append(config.seed)
+        with Record.open("point", config, "data") as record:
+            loss = {8: float("nan"), 9: 1e9}.get(config.seed, config.rate * (1 + config.seed))
+            record.log({"step": 1, "split": "validation", "loss": loss, "accuracy": 1 - loss})
+            record.status("finished", step=1)
+        write_json(points.path(Path(folder), name), point | {"state": points.OK, "folder": str(record.folder)})
+
+    monkeypatch.setattr(points, "run", run)
+    return ran
+
+
+def test_points_that_are_added_join_those_that_are_done(workshop, quick, capsys):
+    sweep.run(sweep.read(spec(workshop, grid={"seed": [1, 2]})))
+    more = spec(workshop, grid={"seed": [0, 1, 2], "rate": ["1e-2", 0.02]})
+    assert main(["sweep", str(more)]) == 0
+    assert sorted(quick) == [0, 0, 1, 1, 2, 2]
+    assert "6 points, 2 of them done before" in (told := capsys.readouterr().out)
+    assert "best 000 (rate 0.01, seed 0): best_val_loss 0.01" in told
+    few = sweep.read(spec(workshop, random={"count": 1, "rate": [0.5], "seed": {"low": 40, "high": 50}}))
+    assert few.points[0].seed >= 40, "a range of seeds is a parameter, not the seed of the draws"
+
+
+def test_a_run_folder_that_is_gone_is_run_again(workshop, quick, capsys):
+    file = spec(workshop, list=[{"seed": 1}, {"seed": 2}])
+    states = sweep.run(sweep.read(file)).states
+    shutil.rmtree(states[1]["folder"])
+    points.path(sweep.read(file).folder, sweep.read(file).key(0)).write_text("", encoding="utf8")
+    assert main(["sweep", str(file)]) == 0
+    assert sorted(quick) == [1, 1, 2, 2], "one whose file a dying machine left empty too"
+    assert "run again, since their run folders are gone: 001" in capsys.readouterr().out
+
+
+def test_the_best_point_is_told_as_asked(workshop, quick):
+    seeds = [{"seed": seed} for seed in (3, 1, 8, 9)]
+    result = sweep.run(sweep.read(spec(workshop, list=seeds)))
+    assert result.best() == "best 001 (seed 1): best_val_loss 0.02"
+    assert [row[-1] for row in result.rows()] == ["best_val_loss", "0.04", "0.02", "-", "1e+09"]
+    assert sweep.Result.of(sweep.read(spec(workshop, list=seeds, best="-val_accuracy"))).best().startswith("best 001")
+    assert sweep.Result.of(sweep.read(spec(workshop, list=seeds, best="nothing"))).best() == ""
+
+
+def test_a_full_disk_fails_points_and_not_the_sweep(workshop, monkeypatch):
+    def full(*_arguments, **_how):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(points, "run", full)
+    result = sweep.run(sweep.read(spec(workshop, list=[{"seed": 1}, {"seed": 2}])))
+    assert result.failed == [0, 1]
+    assert "No space left" in result.states[0]["error"]
+
+
+def test_other_code_since_is_told(workshop, quick, capsys, monkeypatch):
+    file = spec(workshop, list=[{"seed": 1}])
+    assert main(["sweep", str(file)]) == 0
+    assert "other code" not in capsys.readouterr().out
+    monkeypatch.setattr("nbkit.run.modules.was_made_by", lambda record, code: False)
+    assert main(["sweep", str(file)]) == 0
+    assert "done by other code than there is now, and left so: 000" in capsys.readouterr().out
+    assert quick == [1]
+
+
+def test_a_point_that_runs_is_shown_waited_for_and_cancelled_from_elsewhere(workshop, capsys):
+    """Its starter is killed; another terminal sees its step and lets it stop, and a dead one is told from it."""
+    file = spec(workshop, list=[{"seed": 1}, {"seed": 2}], fixed={"seconds": 60.0, "stop_at": 300})
+    one = sweep.read(file)
+    command = [sys.executable, "-m", "nbkit.run", "sweep", str(file), "--jobs", "1"]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: points.progress(one.folder, one.key(0))[1:] == (120, 300))
+    with pytest.raises(RunBusyError, match=r"another process runs rates-.*--cancel stops it"):
+        sweep.run(one)
+    running.kill()
+    running.wait()
+    assert main(["sweep", str(file), "--status"]) == 0
+    assert "step 120 of 300" in capsys.readouterr().out
+    assert main(["sweep", str(file), "--cancel"]) == 0
+    assert "asked to save and stop: 000" in capsys.readouterr().out
+    assert [state["state"] for state in one.states()] == ["stopped", "waiting"]
+    assert main(["sweep", str(file), "--cancel"]) == 0
+    assert "nothing of this sweep runs" in capsys.readouterr().out
+
+
+def test_a_worker_is_looked_for_where_its_point_still_runs():
+    dask = engines.Dask.__new__(engines.Dask)
+    dask.hosts = {"tcp://10.0.0.1:1": "a", "tcp://10.0.0.2:1": "b", "tcp://10.0.0.2:2": "b"}
+    assert dask.home({"state": points.RUNNING, "host": "b"}) == ["tcp://10.0.0.2:1", "tcp://10.0.0.2:2"]
+    assert dask.home({"state": points.RUNNING, "host": "gone"}) is None
+    assert dask.home({"state": points.WAITING, "host": "b"}) is None
 
 
 def until(holds, seconds: float = 40) -> None:
@@ -174,7 +281,14 @@ def test_random_points_are_the_same_again_and_grow(workshop):
 
 def test_a_sweep_that_cannot_be_run_is_refused_before_anything_runs(workshop, capsys):
     cases = {
-        "wants a notebook and one of": {},
+        "wants the name of a notebook and one of": {},
+        "has name, notebook": {"fixed": {}, "retry": 1},
+        "fixed wants names and values": {"list": [{"seed": 1}], "fixed": ["a"]},
+        "minutes wants a number": {"list": [{"seed": 1}], "minutes": "ten"},
+        "retries wants an integer": {"list": [{"seed": 1}], "retries": -1},
+        "seed stands in fixed and in grid": {"grid": {"seed": [1, 2]}, "fixed": {"seed": 1}},
+        "name of a sweep has letters": {"list": [{"seed": 1}], "name": "a/b"},
+        "random wants a list, or": {"random": {"count": 2, "rate": {"low": "least", "high": 1}}},
         "points 0 and 1 would be one run": {"list": [{"seconds": 1.0}, {"seconds": 2.0}]},
         "got 'girds'": {"girds": 1},
         "grid wants a list of values": {"grid": {"seed": 3}},
@@ -183,6 +297,10 @@ def test_a_sweep_that_cannot_be_run_is_refused_before_anything_runs(workshop, ca
     for words, values in cases.items():
         with pytest.raises(SweepError, match=words):
             sweep.read(spec(workshop, **values))
+    for text in ("- a list", "", "notebook: [half", "notebook: 5\nlist: [{}]"):
+        (workshop / "odd.yaml").write_text(text)
+        assert main(["sweep", str(workshop / "odd.yaml")]) == 2
+        assert "nbkit sweep: " in capsys.readouterr().err
     with pytest.raises(ParamsError, match="did you mean seed"):
         sweep.read(spec(workshop, grid={"sed": [1]}))
     assert main(["sweep", str(workshop / "none.yaml")]) == 2
@@ -190,8 +308,6 @@ def test_a_sweep_that_cannot_be_run_is_refused_before_anything_runs(workshop, ca
 
 
 def test_points_share_the_gpus_that_there_are(monkeypatch, tmp_path):
-    from nbkit.run import engines
-
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     local = engines.Local(tmp_path, 0)
     local.close()
