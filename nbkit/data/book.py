@@ -1,7 +1,7 @@
 """Long texts to read aloud: chapters, paragraphs and sentences of a text file; words that are said in another way.
 
-A chapter begins at a Markdown heading (`# ...`) or at a line of its own such as "제 2 장 바다" or "Chapter 2". An empty
-line ends a paragraph; in a file without empty lines each line is one.
+A chapter begins at a Markdown heading (`# ...`) or at a paragraph of its own such as "제 2 장 바다" or "Chapter 2" that
+does not end like a sentence. An empty line ends a paragraph; in a file without empty lines each line is one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from nbkit.data import texts
 from nbkit.data.disk import DataError
 from nbkit.data.reading.pieces import Piece, rewrite, text_of
 
-_HEADING = re.compile(
-    r"\s*(?:#{1,6}\s+(.+?)\s*#*|((?:제\s*)?\d+\s*[장부화편막]\b.{0,40}|chapter\s+\w+\b.{0,60}))\s*", re.I
-)
+_MARKED = re.compile(r"#{1,6}\s+(.+?)\s*#*")
+_NUMBERED = re.compile(r"(?:제\s*)?\d+\s*[장부화편막]\b.{0,40}|chapter\s+(?:\d+|[ivxlc]+)\b.{0,60}", re.IGNORECASE)
 # An end of a sentence: its marks, what closes after them, then space. What quotes it may follow: "가자." 하고 말했다.
 _END = re.compile(r"[.?!…。？！]+[\"'”’」』)\]]*\s+(?!(?:이?라고|하고|하며|하는|라는|이?라며|하더니|하자|고)\b)")
 _NO_END = re.compile(r"(?:^|\s)(?:\d{1,3}|[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|vs|No)\.\s+$")  # 1. J. Dr.
@@ -84,11 +83,10 @@ def chapters(text: str, longest: int = 80) -> list[Chapter]:
         raise ValueError(f"longest wants 10 characters or more, got {longest}")
     found: list[tuple[str, list[tuple[Line, ...]]]] = []
     for block in _blocks(text):
-        heading = _HEADING.fullmatch(block)
-        title = " ".join((heading[1] or heading[2]).split()) if heading else ""
-        if heading or not found:
+        title = _title(block)
+        if title or not found:
             found.append((title, []))
-        found[-1][1].append(_lines(title or block, longest, "heading" if heading else "paragraph"))
+        found[-1][1].append(_lines(title or block, longest, "heading" if title else "paragraph"))
     if not found:
         raise DataError("wanted a text to read aloud, got one without a letter")
     return [Chapter(title, tuple(paragraphs)) for title, paragraphs in found]
@@ -104,20 +102,27 @@ def sentences(paragraph: str) -> list[str]:
     return [one for one in (*found, paragraph[start:].strip()) if one]
 
 
+def _title(block: str) -> str:
+    """What a block is the heading of, empty where it is none."""
+    if marked := _MARKED.fullmatch(block):
+        return marked[1]
+    return block if _NUMBERED.fullmatch(block) and block[-1] not in ".?!…,。？！" else ""
+
+
 def _blocks(text: str) -> Iterator[str]:
     """Headings and paragraphs, each on one line; what has no letter or digit (a rule of dashes) is none."""
     lines = [line.strip() for line in text.splitlines()]
     alone = not any(not line for line in lines[1:-1])
     block: list[str] = []
     for line in [*lines, ""]:
-        heading = bool(_HEADING.fullmatch(line))
-        if block and (alone or heading or not line):
+        marked = bool(_MARKED.fullmatch(line))
+        if block and (alone or marked or not line):
             yield " ".join(block)
             block = []
-        if heading:
-            yield line
-        elif re.search(r"\w", line):
+        if re.search(r"\w", line):
             block.append(" ".join(line.split()))
+            if marked:
+                yield block.pop()
 
 
 def _lines(paragraph: str, longest: int, end: str) -> tuple[Line, ...]:

@@ -49,6 +49,21 @@ def test_chapters_paragraphs_and_what_follows_each_line():
     assert [line.end for line in found[1].lines] == ["heading", "sentence", "paragraph", "paragraph"]
 
 
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("Chapter 2: The sea\n\nIt is deep.", ["Chapter 2: The sea"]),
+        ("1부터 센다.\n\n3장 남았다.\n\nChapter and verse were lost", [""]),
+        ("남은 것은\n3장 뿐이었고\n모두 젖었다.\n\n끝이다.", [""]),
+        ("12화 돌아온 봄\n\n봄이다.", ["12화 돌아온 봄"]),
+        ("# ***\n\n글이다.", [""]),
+        ("#꼬리표는 제목이 아니다", [""]),
+    ],
+)
+def test_only_headings_are_headings(text: str, titles: list[str]):
+    assert [one.title for one in book.chapters(text)] == titles
+
+
 def test_a_file_without_empty_lines_has_a_paragraph_a_line():
     assert [len(one.paragraphs) for one in book.chapters("하나.\n둘.\n셋.")] == [3]
 
