@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nbkit.evaluate import papers
+from nbkit.evaluate.papers import FAILS, HOLDS, OPEN, UNCHECKED, VERDICTS
 from nbkit.views import claims as pictures
-
-HOLDS, FAILS, OPEN, UNCHECKED = VERDICTS = ("holds", "does not hold", "open", "not checked")
 
 
 def _number(value: float) -> str:

@@ -27,7 +27,7 @@ LINES = ("data", "language", "compression", "acoustic", "alignment", "flow", "vo
 STATES = {
     "read": "read and noted, nothing built",
     "implemented": "built here, after its equations or against its code",
-    "reproduced": "built here, and a claim of its evidence came out again",
+    "reproduced": "built here, and more than half of the claims of its evidence hold here",
 }
 QUESTIONS = (
     "What problem?",
@@ -36,9 +36,24 @@ QUESTIONS = (
     "What is the evidence?",
     "What is open, and what would we try?",
 )
+KOREAN = {  # terms that people look for -> how the notes have them, without hyphens and endings
+    "가능도": "likelihood", "가중치": "weight", "가지치기": "prun", "경로": "path",
+    "길이": "duration", "단조": "monotonic", "디코더": "decoder", "매개변수": "parameter",
+    "멜": "mel", "미세조정": "finetun", "발음": "pronunciation", "보코더": "vocoder",
+    "사전학습": "pretrain", "손실": "loss", "양자화": "quanti", "어텐션": "attention",
+    "어휘": "vocabulary", "온도": "temperature", "우도": "likelihood", "운율": "rhythm",
+    "음높이": "pitch", "음성": "speech", "음소": "phone", "인코더": "encoder",
+    "자모": "jamo", "정규화": "norm", "정렬": "align", "제주어": "jejueo",
+    "조각": "piece", "증류": "distil", "지속시간": "duration", "청취": "listen",
+    "토큰": "token", "트랜스포머": "transformer", "판별자": "judge", "피치": "pitch",
+    "합성": "synthes", "화자": "speaker", "확산": "diffusion", "흐름": "flow",
+}  # fmt: skip
 CLAIMS = "| claim | where from | here |"
-# how a row of the claims begins in its last column where nobody has looked: "not measured", "English, not measured"
-UNSEEN = re.compile(r"(?:\w+, )?not |needs listeners")
+HOLDS, FAILS, OPEN, UNCHECKED = VERDICTS = ("holds", "does not hold", "open", "not checked")
+# how the last column of a claim begins: with a verdict, or with why nobody has looked
+_VERDICT = re.compile(
+    r"(holds|does not hold|open)\b|(?:pictures, |English, )?not (?:measured|checked)\b|needs listeners\b"
+)
 CITATION = re.compile(r"paper_notes/([\w.-]+\.md)(?:#([\w-]+))?")
 
 
@@ -73,9 +88,10 @@ class Claim:
         return "second-hand" in self.source
 
     @property
-    def looked_at(self) -> bool:
-        """Whether anything here speaks to it."""
-        return bool(self.here) and not UNSEEN.match(self.here)
+    def verdict(self) -> str:
+        """What came of it here, one of VERDICTS: the word with which `here` begins; "" where it begins with none."""
+        found = _VERDICT.match(self.here)
+        return "" if found is None else found[1] or UNCHECKED
 
 
 @dataclass(frozen=True)
@@ -121,6 +137,11 @@ class Note:
         end = next((i for i, line in enumerate(rows) if not line.startswith("|")), len(rows))
         cells = [re.split(r"(?<!\\)\|", row.strip().strip("|"), maxsplit=2) for row in rows[:end]]
         return [Claim(*(cell.strip() for cell in [*row, "", ""][:3])) for row in cells]
+
+    def verdicts(self) -> dict[str, int]:
+        """How many of its claims have which of VERDICTS."""
+        found = [claim.verdict for claim in self.claims()]
+        return {verdict: found.count(verdict) for verdict in VERDICTS}
 
     def open_questions(self) -> list[str]:
         """What its last question leaves open: the words in bold of each of its points."""
@@ -192,22 +213,30 @@ def choose(notes: Sequence[Note], *, state: str = "", line: str = "") -> list[No
 def search(notes: Iterable[Note], words: Sequence[str]) -> list[Found]:
     """Sections that hold all words, however written, and those of a note whose title or authors hold them.
 
+    Hyphens are taste ("mulaw" finds "mu-law"), and a Korean term of KOREAN finds the English one that notes have.
     Raises ValueError without a word.
     """
-    wanted = [word.casefold() for word in words if word.strip()]
+    wanted = [(_folded(word), KOREAN.get(word.strip(), _folded(word))) for word in words if word.strip()]
     if not wanted:
         raise ValueError("search wants a word at least, got none")
+
+    def held(text: str) -> int:
+        text = _folded(text)
+        return sum(any(form in text for form in forms) for forms in wanted)
+
     found = []
     for note in notes:
-        named = f"{note.about.get('title', '')} {note.about.get('authors', '')}".casefold()
-        if note.sections and all(word in named for word in wanted):
+        if note.sections and held(f"{note.about.get('title', '')} {note.about.get('authors', '')}") == len(wanted):
             found.append(Found(note, note.sections[0], str(note.about.get("title", ""))))
         for section in note.sections:
             lines = (section.heading, *section.lines)
-            if all(word in "\n".join(lines).casefold() for word in wanted):
-                best = max(lines, key=lambda line: sum(word in line.casefold() for word in wanted))
-                found.append(Found(note, section, best.strip()))
+            if held("\n".join(lines)) == len(wanted):
+                found.append(Found(note, section, max(lines, key=held).strip()))
     return found
+
+
+def _folded(text: str) -> str:
+    return text.casefold().replace("-", "")
 
 
 def plain(text: str) -> str:
@@ -262,6 +291,12 @@ def _body_faults(note: Note, root: Path, names: dict[str, Note]) -> Iterator[str
     claims = note.claims()
     if len(claims) < 2 or any(not (claim.claim and claim.source) for claim in claims):
         yield f"wants a table of two claims or more with their sources below {QUESTIONS[3]!r}: {CLAIMS}"
+    for claim in claims:
+        if not claim.verdict:
+            yield f"wants a verdict before {claim.here!r}: {', '.join(VERDICTS)}, not measured, needs listeners"
+    held = note.verdicts()[HOLDS]
+    if note.about.get("state") == "reproduced" and 2 * held <= len(claims):
+        yield f"is reproduced, so it wants more than half of its claims to hold here, got {held} of {len(claims)}"
     files = set(re.findall(r"\b(?:nbkit|tests)/[\w/]+\.(?:py|cu|js)\b", text))
     if note.about.get("state") in ("implemented", "reproduced") and not (files and note.about.get("notebook")):
         yield f"is {note.about['state']}, so it wants the files where, and a notebook that shows it"

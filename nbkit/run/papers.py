@@ -10,7 +10,7 @@ from typing import Any
 from nbkit.evaluate import papers
 from nbkit.run.data import table
 
-HEADS = ("YEAR", "NOTE", "LINE", "STATE", "CLAIMS", "SECOND-HAND", "LOOKED AT", "PAPER")
+HEADS = ("YEAR", "NOTE", "LINE", "STATE", "CLAIMS", "SECOND-HAND", "HOLD", "FAIL", "OPEN", "PAPER")
 _WIDTH = 100  # characters of a line that was found
 
 
@@ -70,7 +70,7 @@ def _counts(note: papers.Note) -> dict[str, int]:
     return {
         "claims": len(claims),
         "second_hand": sum(claim.second_hand for claim in claims),
-        "looked_at": sum(claim.looked_at for claim in claims),
+        **{verdict: count for verdict, count in note.verdicts().items() if verdict != papers.UNCHECKED},
     }
 
 

@@ -13,7 +13,7 @@ from nbkit.views.papers import Paper
 from nbkit.views.summary import Cell, Link
 
 ALL = "all"
-HEADS = ("year", "paper", "line", "state", "claims", "from memory", "looked at here", "notebooks", "what stands here")
+HEADS = ("year", "paper", "line", "state", "claims", "from memory", "came out here", "notebooks", "what stands here")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def rows(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
             note.about["state"],
             len(note.claims()),
             sum(claim.second_hand for claim in note.claims()),
-            sum(claim.looked_at for claim in note.claims()),
+            ", ".join(f"{n} {word}" for word, n in note.verdicts().items() if n and word != papers.UNCHECKED),
             ", ".join(name.split("_")[0] for name in note.about["notebook"]),
             papers.plain(note.about["status"]),
         )
@@ -60,15 +60,16 @@ def on_board(notes: Sequence[Note]) -> list[Paper]:
 
 
 def claims(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
-    """The claims that something here speaks to: paper, claim, where from, here."""
+    """The claims that something here speaks to, those that hold first: paper, claim, where from, here."""
     return [
         (
             Link(note.short, f"../paper_notes/{note.path.name}"),
             *map(papers.plain, (claim.claim, claim.source, claim.here)),
         )
+        for verdict in (papers.HOLDS, papers.FAILS, papers.OPEN)
         for note in notes
         for claim in note.claims()
-        if claim.looked_at
+        if claim.verdict == verdict
     ]
 
 

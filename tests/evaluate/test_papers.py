@@ -49,7 +49,7 @@ See [below](#two-step-x), and [itself](short.md#short).
 |---|---|---|
 | twice as fast | abstract | not measured |
 | better | *second-hand* | needs listeners |
-| 3 weights | code | counted, a \\| b |
+| 3 weights | code | holds: counted, a \\| b |
 
 After the table.
 
@@ -87,17 +87,31 @@ def test_a_note_is_read():
     assert wrong(GOOD) == []
 
 
-def test_claims_tell_memory_and_what_was_looked_at():
+def test_claims_tell_memory_and_their_verdict():
     first, second, third = note().claims()
     assert (first.claim, first.source, first.here) == ("twice as fast", "abstract", "not measured")
     assert [one.second_hand for one in (first, second, third)] == [False, True, False]
-    assert [one.looked_at for one in (first, second, third)] == [False, False, True]
-    assert third.here == "counted, a \\| b"
+    assert [one.verdict for one in (first, second, third)] == ["not checked", "not checked", "holds"]
+    assert note().verdicts() == {"holds": 1, "does not hold": 0, "open": 0, "not checked": 2}
+    assert third.here == "holds: counted, a \\| b"
 
 
-@pytest.mark.parametrize("here", ["", "not measured; see there", "English, not measured", "needs listeners", "not run"])
-def test_what_nobody_looked_at_does_not_count(here: str):
-    assert not papers.Claim("a", "abstract", here).looked_at
+@pytest.mark.parametrize(
+    ("here", "verdict"),
+    [
+        ("not measured; see there", "not checked"),
+        ("English, not measured", "not checked"),
+        ("needs listeners", "not checked"),
+        ("holds for a small voice: 3", "holds"),
+        ("does not hold: 4", "does not hold"),
+        ("open: on other text", "open"),
+        ("", ""),
+        ("`knob` in 41_kobert_pretrain", ""),
+        ("holdsome", ""),
+    ],
+)
+def test_a_verdict_is_the_first_word(here: str, verdict: str):
+    assert papers.Claim("a", "abstract", here).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -114,7 +128,11 @@ def test_what_nobody_looked_at_does_not_count(here: str):
         ("notebook: []", "notebook: []\nmood: good", "has mood, which no note has"),
         ("## What problem?", "## Which problem?", "five questions in their order"),
         ("was read for this note", "is good", "what was read for this note"),
-        ("| better | *second-hand* | needs listeners |\n| 3 weights | code | counted, a \\| b |\n", "", "two claims"),
+        (
+            "| better | *second-hand* | needs listeners |\n| 3 weights | code | holds: counted, a \\| b |\n",
+            "",
+            "two claims",
+        ),
         ("| better | *second-hand* |", "| better | |", "with their sources"),
         ("| claim | where from | here |", "| what | where | here |", "table of two claims"),
         ("(#two-step-x)", "(#three-step)", "links to #three-step"),
@@ -122,6 +140,8 @@ def test_what_nobody_looked_at_does_not_count(here: str):
         ("short.md#short", "other.md", "links to other.md"),
         ("After the table.", "After nbkit/evaluate/nothing.py.", "names nbkit/evaluate/nothing.py"),
         ("state: read", "state: implemented", "wants the files where"),
+        ("| not measured |", "| somewhere |", "wants a verdict before 'somewhere': holds, does not hold, open"),
+        ("state: read", "state: reproduced", "more than half of its claims to hold here, got 1 of 3"),
     ],
 )
 def test_a_note_out_of_order_is_told(old: str, new: str, words: str):
@@ -160,6 +180,10 @@ def test_search_wants_all_words_and_names_the_section():
     assert (found.note.name, found.section.heading, found.line) == ("hostile", "What problem?", HOSTILE)
     assert [one.section.heading for one in papers.search(notes[:1], ["이", "paper"])] == ["Short"]
     assert papers.search(notes, ["twice", "nowhere to be found"]) == []
+    assert [one.section.heading for one in papers.search(notes[:1], ["가중치"])] == ["What is the evidence?"], "weights"
+    assert [one.section.anchor for one in papers.search(notes[:1], ["twostep", "="])] == ["two-step-x"], (
+        "hyphens are taste"
+    )
     with pytest.raises(ValueError, match="wants a word"):
         papers.search(notes, [" "])
 

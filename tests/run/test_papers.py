@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_list_has_a_line_for_each_note(home: Path, capsys: pytest.CaptureFixture):
     assert main(["papers"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["YEAR", "NOTE", "LINE", "STATE", "CLAIMS", "SECOND-HAND", "LOOKED", "AT", "PAPER"]
+    assert head.split() == ["YEAR", "NOTE", "LINE", "STATE", "CLAIMS", "SECOND-HAND", "HOLD", "FAIL", "OPEN", "PAPER"]
     assert [row.split()[:4] for row in rows] == [
         ["2016", "wavenet", "vocoder", "read"],
         ["2016", "wavernn", "data", "read"],
