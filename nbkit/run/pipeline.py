@@ -32,9 +32,10 @@ from typing import Any
 from nbkit.base import record, workspace
 from nbkit.base.amounts import duration
 from nbkit.base.record import RunBusyError
-from nbkit.run import engines, points, stages, sweep
+from nbkit.run import engines, points, stages, standing, sweep
 from nbkit.run.data import table
 from nbkit.run.stages import Pipeline, PipelineError
+from nbkit.views.pipeline import Stage
 
 _SLOTS = "NBKIT_PIPELINE_SLOTS"
 _POLL = 0.2  # seconds
@@ -137,6 +138,11 @@ def _told(action: Any) -> Any:
 
 def _run(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
     done = run(pipeline, jobs=arguments.jobs, options=arguments.options)
+    try:
+        planned = plan(pipeline)
+    except PipelineError:  # which the run has told of already
+        planned = {}
+    print(standing.write(pipeline, standing.stages(pipeline, planned)))
     return 0 if done else 1
 
 
@@ -174,19 +180,25 @@ def _stage(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
     return 0 if point["state"] == points.OK else 1
 
 
-def _show(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
+def plan(pipeline: Pipeline) -> dict[str, standing.Plan]:
+    """What Snakemake would do now; raises PipelineError where it cannot say."""
     pipeline.folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", *_words(pipeline, "--summary")]
     said = subprocess.run(command, text=True, capture_output=True)
     if said.returncode:
         raise PipelineError(f"Snakemake cannot say how {pipeline.name} stands: {said.stderr.strip()}")
-    lines = [line.split("\t") for line in said.stdout.splitlines()[1:]]
-    print(table([("stage", "takes from", "why", "plan", "last"), *(_row(pipeline, line) for line in lines)]))
+    lines = [line.split("\t") for line in said.stdout.splitlines()[1:]]  # output, date, rule, log, status, plan
+    return {line[2]: standing.Plan(line[4], line[5] != "no update") for line in lines}
+
+
+def _show(pipeline: Pipeline, _arguments: argparse.Namespace) -> int:
+    found = standing.stages(pipeline, plan(pipeline))
+    print(table([("stage", "takes from", "state", "took", "why", "last run"), *map(_row, found)]))
+    print(standing.write(pipeline, found))
     return 0
 
 
-def _row(pipeline: Pipeline, line: list[str]) -> tuple[str, ...]:
-    """A line of Snakemake's summary: output, date, rule, log, status, plan."""
-    name, why, plan = line[2], line[4], "nothing to do" if line[5] == "no update" else "runs"
-    before, last = ", ".join(pipeline.stages[name].before) or "-", points.read(pipeline.folder, name)
-    return (name, before, why, plan, last["error"] or Path(last["folder"]).name or "-")
+def _row(stage: Stage) -> tuple[str, ...]:
+    before = ", ".join(dict.fromkeys(source for source, _ in stage.takes))
+    why = stage.error or "; ".join(stage.why)
+    return (stage.name, before or "-", stage.state, stage.took or "-", why or "-", stage.run or "-")

@@ -2,7 +2,8 @@
 
 outputs/pipelines/<name>/
     <stage>.json         what the engine looks for: the run of the stage that is done
-    points/<stage>.json  what was asked, how it ended; points/<stage>.log until the run folder is known
+    points/<stage>.json  what was asked and why, how it ended; points/<stage>.log until the run folder is known
+    report.html          the graph, and what came out
     .snakemake/          what the engine remembers: parameters, code and inputs of the last time
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 from nbkit.base import record, workspace
 from nbkit.base.params import Params, ParamsError
 from nbkit.base.record import RunBusyError, read_json, write_json
-from nbkit.run import modules, points
+from nbkit.run import changes, modules, points
 from nbkit.run.notebook import find, params_class
 
 _POLL = 0.2  # seconds
@@ -221,7 +222,8 @@ def _run(pipeline: Pipeline, stage: Stage, asked: dict[str, Any], since: float) 
     if same and point["state"] == points.OK and mark.exists() and mark.stat().st_mtime >= since:
         return point
     if not same or point["state"] != points.RUNNING:
-        point |= {"state": points.WAITING, "attempts": 0}
+        why = changes.since_last(pipeline, stage, point)
+        point |= {"state": points.WAITING, "attempts": 0, "why": why}
     write_json(points.path(folder, name), point | asked | {"asked": stage.parameters(), "made_by": stage.code()})
     point = points.run(str(folder), name, tries=stage.retries + 1, minutes=stage.minutes)
     if point["state"] == points.OK:

@@ -20,11 +20,9 @@ MADE = "sine"  # the task of the runs that are made where there are none
 class CompareRuns(Params):
     """Parameters of 90_compare_runs."""
 
-    where: str = param(
-        "", "Conditions between commas, as: size is small, val_loss below 1. Empty takes all runs.", identity=False
-    )
-    task: str = param("", "Runs of this task. Empty takes the task that has the most.", identity=False)
-    sweep: str = param("", "Runs of this sweep, by the name of its folder. Empty takes all.", identity=False)
+    where: str = param("", "Conditions between commas, as: size is small, val_loss below 1. Empty takes all runs.")
+    task: str = param("", "Runs of this task. Empty takes the task that has the most.")
+    sweep: str = param("", "Runs of this sweep or pipeline, by the name of its folder. Empty takes all.")
     metric: str = param("best_val_loss", "What came out, the lower the better.", identity=False)
     shown: int = param(3, "So many of the best runs side by side.", low=1, high=6, identity=False)
 
