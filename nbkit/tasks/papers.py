@@ -13,7 +13,8 @@ from nbkit.views.papers import Paper
 from nbkit.views.summary import Cell, Link
 
 ALL = "all"
-HEADS = ("year", "paper", "line", "state", "claims", "from memory", "came out here", "notebooks", "what stands here")
+HEADS = ("year", "paper", "state", "claims", "from memory", "came out here", "notebooks", "what stands here")
+TOLD = {papers.HOLDS: "hold", papers.FAILS: "fail", papers.OPEN: "open"}
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,10 @@ def rows(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
         (
             str(note.year),
             Link(note.short, f"../paper_notes/{note.path.name}"),
-            note.about["line"],
             note.about["state"],
             len(note.claims()),
             sum(claim.second_hand for claim in note.claims()),
-            ", ".join(f"{n} {word}" for word, n in note.verdicts().items() if n and word != papers.UNCHECKED),
+            ", ".join(f"{note.verdicts()[one]} {told}" for one, told in TOLD.items() if note.verdicts()[one]),
             ", ".join(name.split("_")[0] for name in note.about["notebook"]),
             papers.plain(note.about["status"]),
         )
@@ -66,7 +66,7 @@ def claims(notes: Sequence[Note]) -> list[tuple[Cell, ...]]:
             Link(note.short, f"../paper_notes/{note.path.name}"),
             *map(papers.plain, (claim.claim, claim.source, claim.here)),
         )
-        for verdict in (papers.HOLDS, papers.FAILS, papers.OPEN)
+        for verdict in TOLD
         for note in notes
         for claim in note.claims()
         if claim.verdict == verdict

@@ -21,6 +21,15 @@ def test_there_is_a_row_for_each_note_and_it_leads_there():
     assert "href" in summary.table(rows, board.HEADS)._repr_html_()
 
 
+def test_what_came_of_the_claims_is_counted():
+    found = {row[1].text: row[5] for row in board.rows(NOTES)}
+    note = next(note for note in NOTES if note.name == "glow_tts")
+    assert found[note.short] == f"{note.verdicts()['holds']} hold, {note.verdicts()['open']} open"
+    assert found["WaveNet"] == ""
+    assert len(board.claims(NOTES)) == sum(len(note.claims()) - note.verdicts()["not checked"] for note in NOTES)
+    assert str(board.claims(NOTES)[0][3]).startswith("holds"), "what holds stands first"
+
+
 def test_a_line_is_chosen():
     chosen = board.chosen(board.PaperBoard(line="vocoder"))
     assert {note.about["line"] for note in chosen} == {"vocoder"}
