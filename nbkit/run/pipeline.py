@@ -27,15 +27,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbkit.base import record, workspace
 from nbkit.base.amounts import duration
 from nbkit.base.record import RunBusyError
-from nbkit.run import engines, points, stages, standing, sweep
+from nbkit.run import engines, points, stages, sweep
 from nbkit.run.data import table
 from nbkit.run.stages import Pipeline, PipelineError
-from nbkit.views.pipeline import Stage
+
+if TYPE_CHECKING:
+    from nbkit.run.standing import Plan
+    from nbkit.views.pipeline import Stage
 
 _SLOTS = "NBKIT_PIPELINE_SLOTS"
 _POLL = 0.2  # seconds
@@ -137,6 +140,8 @@ def _told(action: Any) -> Any:
 
 
 def _run(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
+    from nbkit.run import standing
+
     done = run(pipeline, jobs=arguments.jobs, options=arguments.options)
     try:
         planned = plan(pipeline)
@@ -180,18 +185,22 @@ def _stage(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
     return 0 if point["state"] == points.OK else 1
 
 
-def plan(pipeline: Pipeline) -> dict[str, standing.Plan]:
+def plan(pipeline: Pipeline) -> dict[str, Plan]:
     """What Snakemake would do now; raises PipelineError where it cannot say."""
+    from nbkit.run.standing import Plan
+
     pipeline.folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", *_words(pipeline, "--summary")]
     said = subprocess.run(command, text=True, capture_output=True)
     if said.returncode:
         raise PipelineError(f"Snakemake cannot say how {pipeline.name} stands: {said.stderr.strip()}")
     lines = [line.split("\t") for line in said.stdout.splitlines()[1:]]  # output, date, rule, log, status, plan
-    return {line[2]: standing.Plan(line[4], line[5] != "no update") for line in lines}
+    return {line[2]: Plan(line[4], line[5] != "no update") for line in lines}
 
 
 def _show(pipeline: Pipeline, _arguments: argparse.Namespace) -> int:
+    from nbkit.run import standing
+
     found = standing.stages(pipeline, plan(pipeline))
     print(table([("stage", "takes from", "state", "took", "why", "last run"), *map(_row, found)]))
     print(standing.write(pipeline, found))

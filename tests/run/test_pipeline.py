@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -79,6 +80,14 @@ def ran(workshop: Path, jobs: int = 2) -> tuple[set[str], int]:
     return started(done.stdout), done.returncode
 
 
+def folder(workshop: Path) -> Path:
+    return workshop / "outputs" / "pipelines" / "tiny"
+
+
+def page(workshop: Path) -> str:
+    return (folder(workshop) / "report.html").read_text(encoding="utf-8")
+
+
 def started(told: str) -> set[str]:
     return {line.split(":")[0] for line in told.splitlines() if line.endswith(": starts")}
 
@@ -95,6 +104,8 @@ def test_only_what_changed_runs_again(workshop):
     assert ran(workshop) == (set(), 0)
     change(workshop / "tiny.yaml", "value: 1", "value: 2")
     assert ran(workshop) == ({"one", "two"}, 0)
+    assert "3 done" in page(workshop)
+    assert "Ran: value 1 → 2." in page(workshop)
     change(workshop / "three.ipynb", "finished", "finished well")
     change(workshop / "data.txt", "some", "other")
     assert ran(workshop) == ({"three"}, 0)
@@ -102,9 +113,15 @@ def test_only_what_changed_runs_again(workshop):
     assert ran(workshop) == ({"one", "two", "three"}, 0)
     change(workshop / "tiny.yaml", "value: 2", "value: 7")
     change(workshop / "tiny.yaml", "value: 3", "value: 4")
+    gone = json.loads((folder(workshop) / "two.json").read_text())["folder"]
+    shutil.rmtree(gone)
     failed = subprocess.run(command(workshop), capture_output=True, text=True, cwd=workshop)
     assert (started(failed.stdout), failed.returncode) == ({"one", "three"}, 1)
     assert "Traceback" in failed.stdout
+    assert failed.stdout.splitlines()[-1] == str(folder(workshop) / "report.html")
+    assert all(f"1 {state}" in page(workshop) for state in ("done", "failed", "would run"))
+    assert "the planted failure" in page(workshop)
+    assert f"Its run folder {gone} is gone." in page(workshop)
 
 
 @pytest.mark.slow
