@@ -33,54 +33,31 @@ from nbkit.models import glow_tts
 from nbkit.models.glow_tts import decoder, layers, model
 
 Ways = dict[str, Callable[[], object]]
-CLIPS, SECONDS, GPU_SECONDS = 256, 10, 120
+CLIPS, SECONDS = 256, 10
 
 
 def main(words: list[str] | None = None) -> None:
-    """Print one table."""
-    parser = argparse.ArgumentParser(description="Measure a training step, or synthesis on one thread.")
+    """Print one table and keep it."""
+    parser = argparse.ArgumentParser(description="Measure a training step, or synthesis on one thread of the CPU.")
     parser.add_argument("what", choices=("training", "speaking"))
-    parser.add_argument(
-        "--device", default="cpu", help="of training; what a GPU takes is kept in outputs/gallery/bench"
-    )
+    parser.add_argument("--device", default="cpu", help="of training")
     parser.add_argument("--threads", type=int, default=2, help="of training on the CPU")
     parser.add_argument("--size", default="paper", choices=tuple(glow_tts.SIZES))
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure; three turns at least")
     parser.add_argument("--bf16", action="store_true", help="two rows more, with autocast")
     given = parser.parse_args(words)
     if given.what == "speaking":
-        torch.set_num_threads(1)
-        table("synthesis, one thread", speaking(given.size), max(given.rounds, 9), SECONDS)
-        return
+        given.device, given.threads, given.batch_size = "cpu", 1, 1
     torch.set_num_threads(given.threads)
-    ways = training(given.size, given.batch_size, given.bf16, given.device)
-    if given.device == "cpu":
-        table(f"training step, {given.threads} threads", ways, given.rounds)
-        return
-    rows = bench.rows(bench.compare(ways, device=given.device, seconds=GPU_SECONDS))
-    print(bench.table(f"training step, {given.device}", rows))
-    about = dict(size=given.size, batch_size=given.batch_size, kernels=dict(dispatch.choices))
-    print(bench.save("glow_tts_step", rows, device=given.device, **about))
-
-
-def table(title: str, ways: Ways, rounds: int, seconds: float | None = None) -> None:
-    """Print median and least time of each way, and how many times as fast as the first it is by either."""
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    next(iter(ways.values()))()  # makes room in memory and is not counted
-    for _ in range(rounds):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way()
-            took[name].append(time.perf_counter() - began)
-    print(f"{title:44} median s   least s   times as fast" + ("   real-time factor" if seconds else ""))
-    first = next(iter(took.values()))
-    for name, times in took.items():
-        median, least = float(np.median(times)), min(times)
-        print(
-            f"{name:44} {median:8.3f} {least:9.3f} {np.median(first) / median:9.2f} {min(first) / least:5.2f}"
-            + (f"{median / seconds:19.4f}" if seconds else "")
-        )
+    if given.what == "speaking":
+        title, ways = f"{SECONDS} s of speech", speaking(given.size)
+    else:
+        title, ways = "training step", training(given.size, given.batch_size, given.bf16, given.device)
+    rows = bench.rows(bench.compare(ways, device=given.device, seconds=given.seconds))
+    print(bench.table(f"{title}, {given.device}, threads: {given.threads}", rows))
+    about = {"size": given.size, "batch_size": given.batch_size, "threads": given.threads}
+    print(bench.save(f"glow_tts_{given.what}", rows, device=given.device, **about, kernels=dict(dispatch.choices)))
 
 
 def plain_convolution(self: layers.Convolution, input: Tensor) -> Tensor:

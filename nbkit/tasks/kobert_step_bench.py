@@ -1,17 +1,15 @@
 """What a step of pre-training costs at KoBERT's size: a plain loop over transformers' model, and ours.
 
-    python -m nbkit.tasks.kobert_step_bench --rounds 3
+    python -m nbkit.tasks.kobert_step_bench            also with --device cuda
 
-All ways take the same batches of the same film reviews (made lengths where NBKIT_DATA is not set), hide the same
-pieces, and end in the same fused AdamW; all have dropout. They are measured in turns, so that whatever else the machine
-does falls on all of them alike.
+All ways take the same batch of film reviews of middling length (made lengths where NBKIT_DATA is not set), hide the
+same pieces, and end in the same fused AdamW; all have dropout.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,11 +21,12 @@ from torch.nn import functional
 from nbkit.base import seeds, workspace
 from nbkit.data import tokenizer as tokenizers
 from nbkit.data.tokenizer import Tokenizer
+from nbkit.evaluate import bench
 from nbkit.models import kobert
 
-Ways = dict[str, Callable[["Texts"], float]]
+Ways = dict[str, Callable[[], float]]
 VOCABULARY, MASK_RATE, IGNORED = 8002, 0.15, -100
-READ = 20_000  # reviews that batches are drawn from
+READ, DRAWN = 20_000, 64  # reviews that batches are drawn from, and batches of which the middling one is taken
 
 
 class Texts(NamedTuple):
@@ -41,23 +40,37 @@ class Texts(NamedTuple):
 
 
 def main(words: list[str] | None = None) -> None:
-    """Print a row a way: seconds a step, and how many times as fast as the first it is."""
+    """Print a table, a row a way, and keep it."""
     parser = argparse.ArgumentParser(description="Measure a step of pre-training.")
-    parser.add_argument("--rounds", type=int, default=3, help="batches, each by every way")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU")
     parser.add_argument("--size", default="base", choices=tuple(kobert.SIZES))
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--wide", type=int, default=128, help="tokens of the way that pads to a fixed length")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure; three turns at least")
     given = parser.parse_args(words)
     torch.set_num_threads(given.threads)
     sequences, source = reviews(given.wide)
-    batches = [drawn(sequences, given.batch_size, n) for n in range(given.rounds + 1)]
-    lengths = np.concatenate([batch.boundaries.diff().numpy() for batch in batches[1:]])
-    print(
-        f"{source}: {lengths.mean():.1f} tokens a text, the longest {lengths.max()}; {given.batch_size} texts a batch; "
-        f"size {given.size}; {given.threads} threads; torch {torch.__version__}"
-    )
-    table(measured(ways(given.size, given.wide), batches))
+    batch = middling([drawn(sequences, given.batch_size, n) for n in range(DRAWN)])
+    lengths = batch.boundaries.diff()
+    about = {
+        "texts": source,
+        "batch_size": given.batch_size,
+        "tokens": int(lengths.sum()),
+        "longest": int(lengths.max()),
+    }
+    about |= {"size": given.size, "threads": given.threads, "wide": given.wide}
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    calls = ways(given.size, Texts(*(one.to(given.device) for one in batch)), given.wide)
+    rows = bench.rows(bench.compare(calls, device=given.device, seconds=given.seconds))
+    print(bench.table("step: forward, backward, AdamW", rows))
+    print(bench.save("kobert_step", rows, device=given.device, **about))
+
+
+def middling(batches: list[Texts]) -> Texts:
+    """The batch whose padded size is nearest to the mean, since the time of a step grows with it."""
+    padded = np.array([int(batch.boundaries.diff().max()) for batch in batches])
+    return batches[int(np.argmin(np.abs(padded - padded.mean())))]
 
 
 def reviews(most: int) -> tuple[list[np.ndarray], str]:
@@ -87,21 +100,21 @@ def drawn(sequences: list[np.ndarray], batch_size: int, n: int) -> Texts:
     return Texts(*map(torch.as_tensor, arrays))
 
 
-def ways(size: str, wide: int) -> Ways:
-    """Each takes a batch, makes a step and gives its loss."""
+def ways(size: str, batch: Texts, wide: int) -> Ways:
+    """Each makes a step on the batch, where that lies, and gives its loss."""
     torch.manual_seed(0)
-    ours = kobert.KoBERT(kobert.sized(size, VOCABULARY)).train()
-    theirs = of_transformers(ours)
+    ours = kobert.KoBERT(kobert.sized(size, VOCABULARY)).to(batch.tokens.device).train()
+    theirs = of_transformers(ours).to(batch.tokens.device)
     adams = {model: torch.optim.AdamW(model.parameters(), 1e-5, fused=True) for model in (ours, theirs)}
-    theirs_to = functools.partial(padded_step, theirs, adams[theirs])
-    found: Ways = {
-        "transformers, padded to the longest": theirs_to,
-        "transformers, padded to the longest, bf16": functools.partial(theirs_to, half=True),
-        f"transformers, padded to {wide}": functools.partial(theirs_to, wide=wide),
-        "ours": functools.partial(our_step, ours, adams[ours]),
-        "ours, bf16": functools.partial(our_step, ours, adams[ours], half=True),
+    padded = functools.partial(padded_step, theirs, adams[theirs], batch)
+    packed = functools.partial(our_step, ours, adams[ours], batch)
+    return {
+        "transformers, padded to the longest": padded,
+        "transformers, padded to the longest, bf16": functools.partial(padded, half=True),
+        f"transformers, padded to {wide}": functools.partial(padded, wide=wide),
+        "ours": packed,
+        "ours, bf16": functools.partial(packed, half=True),
     }
-    return found
 
 
 def of_transformers(model: kobert.KoBERT) -> Any:
@@ -129,10 +142,10 @@ def of_transformers(model: kobert.KoBERT) -> Any:
 
 def our_step(model: kobert.KoBERT, adam: torch.optim.Optimizer, batch: Texts, half: bool = False) -> float:
     """No padding, and the output layer at hidden places only."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=half):
         out = model(batch, batch.masked)
     assert out.masked_logits is not None
-    follows = torch.zeros(len(batch.boundaries) - 1, dtype=torch.long)
+    follows = torch.zeros(len(batch.boundaries) - 1, dtype=torch.long, device=batch.tokens.device)
     loss = functional.cross_entropy(out.masked_logits.float(), batch.targets)
     loss = loss + functional.cross_entropy(out.next_sentence_logits.float(), follows)
     return _learn(loss, adam)
@@ -150,9 +163,9 @@ def padded_step(
         "token_type_ids": _side_by_side(batch.types, lengths, 0, wide),
         "attention_mask": _side_by_side(torch.ones_like(batch.tokens), lengths, 0, wide),
         "labels": _side_by_side(labels, lengths, IGNORED, wide),
-        "next_sentence_label": torch.zeros(len(lengths), dtype=torch.long),
+        "next_sentence_label": torch.zeros_like(lengths),
     }
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=half):
         loss = model(**inputs).loss
     return _learn(loss, adam)
 
@@ -168,28 +181,6 @@ def _learn(loss: Tensor, adam: torch.optim.Optimizer) -> float:
     adam.step()
     adam.zero_grad(set_to_none=True)
     return loss.item()
-
-
-def measured(ways: Ways, batches: list[Texts]) -> dict[str, list[float]]:
-    """Seconds of each way for each batch but the first, which makes room in memory."""
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    for n, batch in enumerate(batches):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way(batch)
-            if n:
-                took[name].append(time.perf_counter() - began)
-    return took
-
-
-def table(took: dict[str, list[float]]) -> None:
-    """Median and least time of each way; ratios are medians over the batches, to the first and to the third way."""
-    names = list(took)
-    first, third = names[0], names[2]
-    print(f"{'step: forward, backward, AdamW':44} median s   least s   x {'longest':8} x {third.rsplit(' ', 1)[1]}")
-    for name, times in took.items():
-        ratios = [float(np.median(np.array(took[other]) / times)) for other in (first, third)]
-        print(f"{name:44} {np.median(times):8.3f} {min(times):9.3f} {ratios[0]:9.2f}  {ratios[1]:9.2f}")
 
 
 if __name__ == "__main__":
