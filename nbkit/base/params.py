@@ -38,6 +38,7 @@ def param(
     low: float | None = None,
     high: float | None = None,
     identity: bool = True,
+    auto: tuple[str, ...] = (),
 ) -> Any:
     """One field of a Params class.
 
@@ -46,12 +47,14 @@ def param(
     choices   the only values allowed; empty means any
     low, high inclusive bounds of a number
     identity  False for what does not change the result of a run: paths, workers, device, `stop_at`
+    auto      data sets; the value "auto" takes the first that is on this machine, see data.manifest.asked
     """
     for text in (help, unit, *(value for value in (default, *choices) if isinstance(value, str))):
         if "=" in text or "\n" in text:
             # papermill passes over a line of the parameters cell that holds a second "="
             raise ParamsError(f"the texts of a parameter stand on one line and hold no '=', got {text!r}; rephrase it")
-    metadata = {"help": help, "unit": unit, "choices": tuple(choices), "low": low, "high": high, "identity": identity}
+    metadata = {"help": help, "unit": unit, "choices": tuple(choices), "low": low, "high": high, "identity": identity,
+                "auto": auto}  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -68,6 +71,7 @@ class Field:
     low: float | None
     high: float | None
     identity: bool
+    auto: tuple[str, ...]
 
     def wanted(self) -> str:
         """The values that are allowed, in words."""

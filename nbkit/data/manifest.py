@@ -16,10 +16,12 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from nbkit.base import workspace
 from nbkit.base.amounts import size
+from nbkit.base.params import Params
 from nbkit.data import content, disk, fetching, film_reviews, rows, schema
 from nbkit.data.disk import DataError
 from nbkit.data.meter import Meter
@@ -86,6 +88,17 @@ def is_here(manifest: Manifest) -> bool:
     if manifest.folder and (_has_folder(manifest) or not (manifest.sources or manifest.downloads)):
         return _has_folder(manifest)
     return fetching.is_fetched(manifest, folder_of(manifest)) and _is_built(manifest)
+
+
+def first_here(names: Sequence[str]) -> str:
+    """The first of these data sets that is on this machine; the last where none is."""
+    return next((name for name in names[:-1] if is_here(load(name))), names[-1])
+
+
+def asked(config: Params, parameter: str) -> str:
+    """The data set that a parameter names; for "auto" the first that is here of those which it declares."""
+    value, known = getattr(config, parameter), config.field(parameter).auto
+    return first_here(known) if value == "auto" and known else value
 
 
 def _is_built(manifest: Manifest) -> bool:

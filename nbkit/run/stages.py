@@ -62,6 +62,15 @@ class Stage:
         """Every parameter; of one that is taken, the stage that it is taken from."""
         return {**self.config.as_dict(), **{name: f"<{stage}>" for name, stage in self.takes.items()}}
 
+    def unfollowed(self) -> list[str]:
+        """Parameters that take whatever is there: nobody is told when that changes."""
+        fields = (field for field in self.config.fields() if field.name not in self.takes)
+        return [
+            field.name
+            for field in fields
+            if getattr(self.config, field.name) == "auto" and not field.choices and not field.auto
+        ]
+
     def asked(self) -> str:
         """What the engine compares with the last time."""
         return json.dumps([self.notebook.name, self.parameters()], ensure_ascii=False, sort_keys=True)
@@ -165,9 +174,10 @@ def _places(config: Params) -> Iterator[Path]:
     """Files and folders that parameters name: the manifest of a data set and where its files lie, and paths."""
     from nbkit.data import manifest
 
-    for value in config.as_dict().values():
+    for name, value in config.as_dict().items():
         if not isinstance(value, str) or not value:
             continue
+        value = manifest.asked(config, name)
         written = workspace.manifests() / f"{value}.yaml"
         if re.fullmatch(r"[\w.-]+", value) and written.is_file():
             yield written

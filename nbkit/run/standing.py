@@ -49,14 +49,19 @@ def _stage(asked: Pipeline, stage: Asked, plan: Mapping[str, Plan]) -> Stage:
     ended = "started" in point and point["state"] != points.RUNNING
     moment = time.localtime(point.get("started", 0.0) + point["seconds"])
     failed = point["state"] == points.FAILED
-    return Stage(
+    found = Stage(
         stage.name, stage.notebook.stem, state, takes, why,
         seconds=point["seconds"] if ended else None,
         ended=time.strftime("%Y-%m-%d %H:%M", moment) if ended else "",
         parameters=_parameters(stage, point),
+        notes=[f"{name} is auto: what it finds is not followed; name it, or a stage in takes."
+               for name in stage.unfollowed()],
         error=point["error"] if failed else "",
         log=points.traceback(asked.folder, stage.name) if failed else "",
-    )._replace(**_came_out(asked, point["folder"]))  # fmt: skip
+    )  # fmt: skip
+    came_out = _came_out(asked, point["folder"])
+    notes = [*found.notes, *came_out.pop("notes", ())]
+    return found._replace(**came_out, notes=notes)
 
 
 def _state(asked: Pipeline, stage: Asked, point: Mapping[str, Any], plan: Mapping[str, Plan]) -> tuple[str, list[str]]:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from nbkit.base.params import Params, param
+from nbkit.data import manifest
 from nbkit.run import stages
-from nbkit.run.stages import PipelineError
+from nbkit.run.stages import PipelineError, Stage
 
 pytest.importorskip("snakemake")
 METADATA = {
@@ -176,3 +179,17 @@ def test_a_bad_pipeline_is_refused_in_words(workshop, text, told):
     (workshop / "tiny.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(PipelineError, match=told):
         stages.read(workshop / "tiny.yaml")
+
+
+@dataclass(frozen=True)
+class Reads(Params):
+    texts: str = param("auto", "Texts.", auto=("nsmc", "made_reviews"))
+    run: str = param("auto", "A run.")
+
+
+def test_a_data_set_that_is_auto_is_an_input_and_another_auto_is_told_of(monkeypatch):
+    stage = Stage("one", Path("one.ipynb"), Reads(), {})
+    assert [file.name for file in stage.files()] == ["made_reviews.yaml"]
+    assert stage.unfollowed() == ["run"]
+    monkeypatch.setattr(manifest, "is_here", lambda _: True)
+    assert [file.name for file in stage.files()] == ["nsmc.yaml"]
