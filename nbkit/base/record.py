@@ -104,6 +104,8 @@ class Record:
         config = read_json(folder / CONFIG)
         if config is None:
             raise FileNotFoundError(f"expected a run folder with {CONFIG}, got {folder}; `nbkit runs` lists the runs")
+        if not isinstance(config, dict):
+            raise ValueError(f"expected names and values in {folder / CONFIG}, got {str(config)[:40]!r}; it is damaged")
         return cls(folder, config)
 
     def _start_writing(self) -> None:
@@ -203,10 +205,19 @@ class Record:
         """The content of status.json, after setting its state and values where they are given."""
         path = self.folder / STATUS
         content = read_json(path, {"state": "new", "step": 0})
+        if not isinstance(content, dict):
+            raise ValueError(f"expected names and values in {path}, got {str(content)[:40]!r}; it is damaged")
         if self.writer and (state or values):
             content |= ({"state": state} if state else {}) | values | {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
             write_json(path, content)
         return content
+
+    def state(self) -> str:
+        """That of status.json, but "running" while a process of this machine writes here, "cut off" where one died."""
+        if is_busy(self.folder):
+            return "running"
+        state = str(self.status()["state"])
+        return "cut off" if state == "running" else state
 
     def place(self, part: str, file: str, caption: str = "", **about: Any) -> Path:
         """The path of a new file in views/ or audio/, with a JSON file beside it that says what it shows."""

@@ -1,22 +1,25 @@
 """Runs as rows of one table: chosen, sorted, told apart, written out. Reads run folders, never changes them.
 
-found = runs.choose(map(runs.row, record.runs()), where=["size=small", "val_loss<1"], sort="val_loss")
+read, damaged = runs.rows(record.runs())
+found = runs.choose(read, where=["size=small", "val_loss<1"], sort="val_loss")
 runs.differing(found)           # the parameters that are not the same in all
 runs.write(found, "runs.csv")
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import io
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbkit.base.record import Record, read_json
+from nbkit.base.record import LOG, Record, read_json
 from nbkit.base.remarks import Remarks
 from nbkit.evaluate.results import Results
 
@@ -38,6 +41,7 @@ NAMING = (
     "verdict",
 )
 FORMATS = ("csv", "md", "parquet")
+_SECONDS = re.compile(rb'"seconds": ?([0-9.e+-]+)[,}]')
 _CONDITION = re.compile(r"\s*([\w .:+-]+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*")
 
 
@@ -54,25 +58,49 @@ def row(run: Record) -> Row:
     val_<name>         the newest validation; best_val_loss the lowest loss of all of them
     <metric>, <system> each number of its results.json
     """
-    config, status, log = run.config, run.status(), run.rows()
+    config, status = run.config, run.status()
+    seconds, measured = _told_by_log(run.folder / LOG)
     sessions, said = read_json(run.folder / "environment.json", []), Remarks.read(run.folder)
     device = (sessions[-1].get("gpu") or {}).get("name") or sessions[-1].get("device", "") if sessions else ""
     values: Row = {
-        "run": run.name, "task": config.get("task", ""), "state": status["state"], "step": status.get("step", 0),
+        "run": run.name, "task": config.get("task", ""), "state": run.state(), "step": status.get("step", 0),
         "started": sessions[0].get("started", "") if sessions else "",
-        "seconds": round(sum(line.get("seconds", 0.0) for line in log), 1), "device": device,
+        "seconds": seconds, "device": device,
         "sweep": read_json(run.folder / "run.json", {}).get("sweep", ""),
         "tags": " ".join(said.tags), "hypothesis": said.hypothesis, "expectation": said.expectation,
         "verdict": said.verdict,
     }  # fmt: skip
     values |= {name: value for name, value in config.get("parameters", {}).items() if name not in values}
-    measured = [line for line in log if line.get("split") == "validation"]
     if measured:
         newest = {name: value for name, value in measured[-1].items() if name not in ("step", "split", "seconds")}
         values |= {f"val_{name}": _number(value) for name, value in newest.items()}
         losses = [loss for line in measured if isinstance(loss := line.get("loss"), int | float)]
         values |= {"best_val_loss": min(losses)} if losses else {}
     return values | {f"{one.metric}, {one.system}": one.value for one in Results(run.folder).all()}
+
+
+def rows(found: Iterable[Record]) -> tuple[list[Row], list[str]]:
+    """The rows of runs, and in words which ones cannot be read, as after the death of a machine."""
+    read, damaged = [], []
+    for run in found:
+        try:
+            read.append(row(run))
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            damaged.append(f"{run.name} is left out, a file of it cannot be read: {error}")
+    return read, damaged
+
+
+def _told_by_log(path: Path) -> tuple[float, list[dict[str, Any]]]:
+    """Seconds of all lines, and the lines of validation; hundreds of long logs are not parsed for that."""
+    content = path.read_bytes() if path.exists() else b""
+    seconds = sum(map(float, _SECONDS.findall(content)))
+    lines, end = [], 0
+    while (found := content.find(b'"validation"', end)) >= 0:
+        start, end = content.rfind(b"\n", 0, found) + 1, content.find(b"\n", found)
+        end = len(content) if end < 0 else end
+        with contextlib.suppress(ValueError):  # half written
+            lines.append(json.loads(content[start:end]))
+    return round(seconds, 1), [line for line in lines if line.get("split") == "validation"]
 
 
 def _number(value: Any) -> Any:

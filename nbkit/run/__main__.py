@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 import nbkit
@@ -17,7 +18,13 @@ def main(words: list[str] | None = None) -> int:
     for module in (notebook, sweep, pipeline, fit, data, runs, papers, doctor, demo, notebooks):
         module.add_parser(commands)
     arguments = parser.parse_args(notebook.guarded(sys.argv[1:] if words is None else words))
-    return arguments.call(arguments)
+    try:
+        status = arguments.call(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `nbkit runs | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from nbkit.base.remarks import Remarks
 from nbkit.run.data import table
 
 SHORT = ("run", "state", "step")  # what every table begins with
+_BESIDE = 4  # so many runs stand beside each other; more of them below
 
 
 def add_actions(actions: Any) -> None:
@@ -70,16 +71,18 @@ def chosen(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of the runs here that the options of `choosing` ask for."""
     from nbkit.evaluate import runs
 
-    rows = [runs.row(run) for run in record.runs()]
+    rows, damaged = runs.rows(record.runs())
+    for line in damaged:
+        print(f"nbkit runs: {line}", file=sys.stderr)
     return runs.choose(rows, where=arguments.where, sort=arguments.sort, first=arguments.first)
 
 
-def columns(arguments: argparse.Namespace) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+def columns(arguments: argparse.Namespace) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """The columns that the options name, and for each chosen run its values of them."""
     from nbkit.evaluate import runs
 
     names = [name for name in runs.asked(arguments.where, arguments.sort) if name not in (*SHORT, "task")]
-    return names, {row["run"]: tuple(_text(row.get(name, "-")) for name in names) for row in chosen(arguments)}
+    return names, {row["run"]: {name: row.get(name) for name in names} for row in chosen(arguments)}
 
 
 def _told(action):
@@ -88,6 +91,8 @@ def _told(action):
     def call(arguments: argparse.Namespace) -> int:
         try:
             return action(arguments)
+        except BrokenPipeError:
+            raise
         except (ValueError, OSError) as error:
             print(f"nbkit runs: {error}", file=sys.stderr)
             return 1
@@ -109,8 +114,9 @@ def _open(name: str) -> Record:
     raise ValueError(f"wanted the name of a run, got {name!r}{meant}")
 
 
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def text(value: Any) -> str:
+    """A value in a table of a terminal."""
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -119,10 +125,10 @@ def _show(arguments: argparse.Namespace) -> int:
     run = _open(arguments.run)
     row, changed = runs.row(run), run.config.get("changed", {})
     parameters = [name for name in runs.parameters([row]) if name in run.config.get("parameters", {})]
-    print(table([(name, _text(row[name])) for name in runs.NAMING if row[name] not in ("", None)]))
+    print(table([(name, text(row[name])) for name in runs.NAMING if row[name] not in ("", None)]))
     print(f"\nparameters, those that differ from {run.config.get('preset') or 'the defaults'} marked with *")
-    print(table([(f"{'*' if name in changed else ' '} {name}", _text(row[name])) for name in parameters]))
-    measured = [(f"  {name}", _text(row[name])) for name in runs.columns([row]) if runs.is_measured(name)]
+    print(table([(f"{'*' if name in changed else ' '} {name}", text(row[name])) for name in parameters]))
+    measured = [(f"  {name}", text(row[name])) for name in runs.columns([row]) if runs.is_measured(name)]
     if measured:
         print("\nmeasured\n" + table(measured))
     for note in Remarks.read(run.folder).notes:
@@ -138,10 +144,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     if len(opened) < 2:
         raise ValueError(f"wanted two runs or more to compare, got {', '.join(arguments.runs)}")
     rows = [runs.row(run) for run in opened]
-    lines = [("", *(row["run"] for row in rows))]
-    lines += [(name, *(_text(row[name]) for row in rows)) for name in ("state", "step")]
-    lines += [(name, *map(_text, values)) for name, values in runs.told_apart(rows)]
-    print(table(lines))
+    lines = [(name, *(text(row[name]) for row in rows)) for name in SHORT]
+    lines += [(name, *map(text, values)) for name, values in runs.told_apart(rows)]
+    print(table(lines if len(rows) <= _BESIDE else list(zip(*lines))))
     data = {run.config.get("data") for run in opened}
     if len(data) > 1:
         print("\ntheir data are not the same")
@@ -154,10 +159,10 @@ def _export(arguments: argparse.Namespace) -> int:
     rows = chosen(arguments)
     if not rows:
         raise ValueError(f"no run in {workspace.runs()} meets that; leave conditions out")
-    names = arguments.columns or runs.columns(rows)
-    for name in names:
-        if name not in runs.columns(rows):
-            raise ValueError(f"no run has a column {name!r}; there are {', '.join(runs.columns(rows))}")
+    known = runs.columns(rows)
+    names = arguments.columns or known
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no run has a column {unknown[0]!r}; there are {', '.join(known)}")
     if arguments.output:
         print(f"{len(rows)} runs, {len(names)} columns: {runs.write(rows, Path(arguments.output), names)}")
     else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nbkit.base import workspace
 from nbkit.base.amounts import duration, size
-from nbkit.base.record import RunBusyError
+from nbkit.base.record import Record, RunBusyError
 from nbkit.run import compare
 from nbkit.run.data import table
 from nbkit.train import inventory, prune
@@ -75,6 +75,8 @@ def _told(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     def call(arguments: argparse.Namespace) -> int:
         try:
             return action(arguments)
+        except BrokenPipeError:
+            raise
         except (InventoryError, RunBusyError, OSError, ValueError) as error:
             print(f"nbkit runs: {error}", file=sys.stderr)
             return 1
@@ -107,17 +109,18 @@ def _list(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "where", []) or getattr(arguments, "sort", "") or getattr(arguments, "first", 0):
         by_name = {run.name: run for run in found}
         names, more = compare.columns(arguments)
-        heads += tuple(name for name in names)
+        heads += tuple(names)
         found = [by_name[name] for name in more if name in by_name]
     if arguments.json:
-        values = [{**run._asdict(), "folder": run.folder and str(run.folder), "where": run.where} for run in found]
+        values = [
+            {**run._asdict(), "folder": run.folder and str(run.folder), "where": run.where, **more.get(run.name, {})}
+            for run in found
+        ]
         print(json.dumps({"runs": values, "notes": notes}, ensure_ascii=False, indent=1))
         return 0
-    print(
-        table([heads, *((*_row(run), *more.get(run.name, ())) for run in found)])
-        if found
-        else f"no run in {workspace.runs()} yet"
-    )
+    none = f"no run in {workspace.runs()} " + ("meets that" if getattr(arguments, "where", []) else "yet")
+    shown = [(*_row(run), *map(compare.text, more.get(run.name, {}).values())) for run in found]
+    print(table([heads, *shown]) if found else none)
     for note in notes:
         print(f"nbkit runs: {note}", file=sys.stderr)
     return 0
@@ -130,12 +133,24 @@ def rows(most: int = 10) -> list[tuple[str, ...]]:
 
 def _row(run: Run) -> tuple[str, ...]:
     """A line of the list. The task is in the run's name."""
+    step = _pace(run) if run.state == "running" else f"{run.step:,}"
     safe = "-" if run.confirmed is None else f"{run.confirmed:,}"
     shown = run.changed if len(run.changed) <= 60 else run.changed[:59] + "…"
     return (
-        run.name, run.state, f"{run.step:,}", safe, run.where, size(run.size) if run.folder else "-",
+        run.name, run.state, step, safe, run.where, size(run.size) if run.folder else "-",
         f"{_ago(time.time() - run.written)} ago" if run.written else "-", shown,
     )  # fmt: skip
+
+
+def _pace(run: Run) -> str:
+    """How far a run is that is at work, as 120 of 300, 5 min left."""
+    if run.folder is None:
+        return f"{run.step:,}"
+    newest, seconds = Record(run.folder, {}).pace()
+    step, last = max(newest, run.step), Record.read(run.folder).config.get("parameters", {}).get("stop_at", 0)
+    if not isinstance(last, int) or last <= step:
+        return f"{step:,}"
+    return f"{step:,} of {last:,}" + (f", {duration(seconds * (last - step))} left" if seconds else "")
 
 
 def _ago(seconds: float) -> str:

@@ -103,7 +103,7 @@ def _row(state: dict[str, Any]) -> dict[str, Any]:
     from nbkit.evaluate import runs
 
     with contextlib.suppress(ValueError, OSError):
-        return runs.row(Record.read(state["folder"]))
+        return next(iter(runs.rows([Record.read(state["folder"])])[0]), {})
     return {}
 
 

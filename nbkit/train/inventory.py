@@ -144,15 +144,9 @@ def _here() -> list[Run]:
         folder = path.parent
         try:
             run = Record.read(folder)
-            status = run.status()
-            state = status["state"]
-            config = run.config
-        except (ValueError, KeyError, OSError):
-            state, status, config = "unreadable", {}, {}
-        if record.is_busy(folder):
-            state = "running"
-        elif state == "running":
-            state = "cut off"
+            status, state, config = run.status(), run.state(), run.config
+        except (ValueError, KeyError, TypeError, OSError):
+            status, state, config = {}, "running" if record.is_busy(folder) else "unreadable", {}
         steps = _steps(folder)
         parts = [folder / part for part in (record.LOG, record.STATUS, record.CONFIG)]
         found.append(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +26,7 @@ class Small(Params):
     size: str = param("tiny", "Size.")
     text: str = param("", "Text.")
     whole: bool = param(False, "Whole.")
+    stop_at: int = param(0, "End.", identity=False)
 
 
 def make(loss: float | str, **values) -> str:
@@ -89,6 +92,57 @@ def test_list_takes_the_same_options_and_shows_their_columns(three, capsys):
     assert lines[0].split()[-2:] == ["0.3", "tiny"]
 
 
+def test_what_list_finds_it_gives_to_a_program_too(three, capsys):
+    assert main(["runs", "list", "--sort", "val_loss", "--first", "1", "--json"]) == 0
+    (best,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (best["name"], best["val_loss"]) == (three[1], 0.3)
+    assert main(["runs", "list", "--where", "size=huge"]) == 0
+    assert "meets that" in capsys.readouterr().out
+
+
+def test_a_run_that_is_at_work_shows_how_far_it_is(three, capsys):
+    with Record.open("small", Small(rate=0.7, stop_at=300), "data") as run:
+        run.log({"step": 120, "split": "train", "seconds": 2.0})
+        run.status("running", step=100)
+        assert main(["runs", "list", "--where", "state=running"]) == 0
+        assert "120 of 300, 6 min 0 s left" in capsys.readouterr().out
+    assert main(["runs", "list", "--where", "state=cut off"]) == 0
+    assert run.name in capsys.readouterr().out, "its process is gone"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("environment.json", ""), ("status.json", "[]"), ("status.json", "{"), ("run.json", "nothing"),
+     ("results.json", "[1"), ("remarks.json", '{"tags": 3}'), ("config.json", "[1, 2]")],
+)  # fmt: skip
+def test_a_damaged_run_is_left_out_and_told(three, file, content, capsys):
+    (workspace.runs() / three[0] / file).write_text(content)
+    assert main(["runs", "export", "--sort", "val_loss"]) == 0
+    told = capsys.readouterr()
+    assert [row["run"] for row in csv.DictReader(io.StringIO(told.out))] == [three[1], three[2]]
+    assert file == "config.json" or f"{three[0]} is left out" in told.err
+    assert main(["runs"]) == 0, "a list tells what it can"
+    assert three[0] in capsys.readouterr().out
+    assert main(["runs", "show", three[0]]) == 1
+
+
+def test_a_damaged_line_of_a_log_is_no_line(three, capsys):
+    with (workspace.runs() / three[0] / "log.jsonl").open("ab") as log:
+        log.write(b'\xff\x00\n{"step": 20, "split": "validation", "loss": 0.1, "seco')
+    found = {row["run"]: row for row in table(capsys=capsys)}
+    assert found[three[0]]["val_loss"] == "0.5"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(three):
+    listing = subprocess.Popen(
+        [sys.executable, "-m", "nbkit.run", "runs", "export"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    listing.stdout.close()
+    assert listing.stderr.read() == b""
+    listing.stderr.close()
+    assert listing.wait() == 141
+
+
 def test_what_nobody_knows_is_told(three, capsys):
     assert main(["runs", "export", "--where", "val_los<1"]) == 1
     assert "did you mean val_loss?" in capsys.readouterr().err
@@ -107,6 +161,12 @@ def test_compare_shows_only_what_differs(three, capsys):
     assert lines["val_loss"] == ["0.5", "0.3"]
     assert not lines.keys() & {"size", "whole", "val_accuracy"}
     assert main(["runs", "compare", three[0], three[0]]) == 1
+    capsys.readouterr()
+    names = [*three, make(0.1, rate=0.2), make(0.2, rate=0.3)]
+    assert main(["runs", "compare", *names]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["run", "state", "step", "rate"], "many stand below each other"
+    assert [line.split()[0] for line in lines] == names
 
 
 def test_remarks_stay_with_the_run(three, capsys):
