@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from nbkit.base import colab, workspace
 from nbkit.base.params import Params, param
 from nbkit.data.espeak import VOICES
 from nbkit.run.notebooks import colab_link, repository
+
+# by the first digit of the name
+GROUPS = {
+    "0": "find your way", "1": "data", "2": "a voice: Glow-TTS", "3": "a vocoder: WaveRNN", "4": "texts: KoBERT",
+    "5": "speed: kernels", "7": "measure and listen", "8": "papers", "9": "your runs",
+}  # fmt: skip
+_ROW = re.compile(r"^\| \[(\w+)]\([^|]*\| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,10 @@ class StartHere(Params):
 
 
 class Notebook(NamedTuple):
-    """What the first cell of a notebook says."""
+    """A row of the table in README.md."""
 
     name: str
-    title: str
+    group: str  # empty where the notebook above it has the same
     about: str
     cost: str
     address: str
@@ -36,16 +41,17 @@ class Notebook(NamedTuple):
 
 def notebooks() -> list[Notebook]:
     """All notebooks of the project in their order, each with an address that opens it from where this code runs."""
-    return [_read(path) for path in sorted((workspace.root() / "notebooks").glob("*.ipynb"))]
+    names = [path.stem for path in sorted((workspace.root() / "notebooks").glob("*.ipynb"))]
+    told = {row[1]: row.groups()[1:] for row in _ROW.finditer((workspace.root() / "README.md").read_text("utf-8"))}
+    groups = [GROUPS.get(name[0], "") for name in names]
+    shown = [group if group != before else "" for group, before in zip(groups, ["", *groups], strict=False)]
+    return [
+        Notebook(name, group, *told.get(name, ("", "")), _address(name))
+        for name, group in zip(names, shown, strict=True)
+    ]
 
 
-def _read(path: Path) -> Notebook:
-    first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
-    text = re.sub(r"\[([^]]*)]\([^)]*\)|[*`]", r"\1", "".join(first))  # links and marks to plain text
-    title, _, rest = text.partition("\n")
-    blocks = [" ".join(block.split()) for block in rest.split("\n\n") if block.strip() != "Open in Colab"]
-    cost, about = (*blocks, "", "")[:2]
+def _address(name: str) -> str:
     # A page in Jupyter stands beside the other notebooks; one in Colab, or the record of a run, does not.
     beside = not colab.on_vm() and not colab.headless()
-    address = path.name if beside else colab_link(path.stem, repository())
-    return Notebook(path.stem, title.lstrip("# "), about, cost.split(" · ")[0], address)
+    return f"{name}.ipynb" if beside else colab_link(name, repository())

@@ -25,14 +25,13 @@ from nbkit.train.store import MANIFEST, Checkpoint, CheckpointStore, load
 from nbkit.train.task import warmup_linear
 
 PRETRAINING = "kobert_pretrain"
+RUNNING = ("nsmc_raw", "made_documents")  # text that "auto" takes, the first that is here
 WEIGHTS = "kobert_weights"  # the manifest of the published ones
 
 
 def running_text(name: str) -> str:
     """The text to learn from: what was asked for, or for "auto" the film reviews where they lie, else made text."""
-    if name != "auto":
-        return name
-    return "nsmc_raw" if text_sets.here("nsmc_raw") else "made_documents"
+    return manifest.first_here(RUNNING) if name == "auto" else name
 
 
 def open_tokenizer(name: str, lines: Callable[[], Iterable[str]], fingerprint: str, vocabulary: int) -> Tokenizer:

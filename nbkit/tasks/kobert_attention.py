@@ -45,7 +45,10 @@ class KoBERTAttention(Params):
     second: str = param("그래도 음악은 오래 기억에 남는다.", "A second text, which is read together with the first.")
     layer: int = param(0, "Layer that is shown large. 0 is the last.", low=0, high=48, identity=False)
     head: int = param(1, "Head that is shown large.", low=1, high=48, identity=False)
-    dataset: str = param("auto", "Texts to measure on, a text set with labels. auto: nsmc where it lies, else made.")
+    dataset: str = param(
+        "auto", "Texts to measure on, a text set with labels. auto: nsmc where it lies, else made.",
+        auto=("nsmc", "made_reviews"),
+    )  # fmt: skip
     count: int = param(100, "Held-out texts that are measured.", low=10, high=1000)
 
     PRESETS: ClassVar = {

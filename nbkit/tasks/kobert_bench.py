@@ -51,7 +51,7 @@ def vocabularies(given: argparse.Namespace) -> None:
     """Pre-train with each vocabulary at the same arithmetic, then fine-tune all alike."""
     print("pieces  tokens/line  unknown %  steps  tokens/s  seconds  MLM bits/character  accuracy on test")
     for pieces in SIZES:
-        config = KoBERTPretrain(corpus=given.corpus, tokenizer="new", vocabulary=pieces, size=given.size)
+        config = KoBERTPretrain.preset("cpu", corpus=given.corpus, tokenizer="new", vocabulary=pieces, size=given.size)
         task = KoBERTPretrainTask(config)
         steps = max(20, round(given.budget * 1e12 / flop_of_a_step(task)))
         changed = {"stop_at": steps, "schedule_steps": steps, "warmup_steps": max(1, steps // 10)}

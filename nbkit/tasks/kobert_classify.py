@@ -24,7 +24,7 @@ from nbkit.evaluate.baselines import TextClassifier
 from nbkit.evaluate.results import Results
 from nbkit.models import kobert
 from nbkit.models.kobert import KoBERT, Scorer
-from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask, columns
+from nbkit.tasks.kobert_finetune import BASE, SMALL, SMOKE, FineTune, FineTuneTask, columns
 from nbkit.train.task import Modules, Probe
 
 PROBED = 2000  # validation rows that a probe looks at
@@ -34,13 +34,16 @@ PROBED = 2000  # validation rows that a probe looks at
 class KoBERTClassify(FineTune):
     """Parameters of 42_kobert_classify."""
 
-    dataset: str = param("auto", "A text set with labels. auto: nsmc where it lies, else made reviews.")
+    dataset: str = param(
+        "auto", "A text set with labels. auto: nsmc where it lies, else made reviews.", auto=("nsmc", "made_reviews")
+    )
 
     compare: bool = param(True, "In the notebook, also train from random weights.", identity=False)
 
     PRESETS: ClassVar = {
         "smoke": {"dataset": "made_reviews", "init_from": "none", **SMOKE},
         "cpu": {
+            **SMALL,
             "precision": "bf16",
             "stop_at": 4500,
             "schedule_steps": 4500,
@@ -48,7 +51,7 @@ class KoBERTClassify(FineTune):
             "evaluate_every": 1500,
             "save_every": 500,
         },
-        "pairs": {"dataset": "question_pair", "stop_at": 600, "schedule_steps": 600},
+        "pairs": {**SMALL, "dataset": "question_pair", "stop_at": 600, "schedule_steps": 600},
         "colab": {"dataset": "nsmc", "stop_at": 2344, "schedule_steps": 2344, "workers": 2, **BASE},
     }
 
@@ -76,7 +79,7 @@ class LabelledRows:
 class KoBERTClassifyTask(FineTuneTask):
     """A label for each text or pair."""
 
-    name, real_set, smoke_set = "kobert_classify", "nsmc", "made_reviews"
+    name = "kobert_classify"
     kind = "labels"
 
     def __init__(self, config: Any):

@@ -18,7 +18,7 @@ from torch import nn
 
 from nbkit.base import record, seeds
 from nbkit.base.params import param
-from nbkit.data import text_sets
+from nbkit.data import manifest, text_sets
 from nbkit.data.disk import DataError
 from nbkit.data.text_sets import TextRow
 from nbkit.data.tokenizer import Tokenizer
@@ -40,18 +40,19 @@ class FineTune(Training):
         "auto",
         "A run of 41_kobert_pretrain, an export, kobert_weights (as published). auto: newest run; none: random.",
     )
-    tokenizer: str = param("auto", "Where the start has none: kobert, new, or a folder. auto: kobert where it lies.")
+    tokenizer: str = param("auto", "Where the start has none: kobert, new, or a folder. auto: kobert where it lies.",
+                           auto=("kobert_tokenizer",))  # fmt: skip
     vocabulary: int = param(8000, "Pieces of a new tokenizer.", low=100, high=60_000)
-    size: str = param("small", "Size of the model that starts from random weights.", choices=tuple(kobert.SIZES))
+    size: str = param("tiny", "Size of the model that starts from random weights.", choices=tuple(kobert.SIZES))
     max_length: int = param(128, "What is longer loses its end.", unit="tokens", low=8, high=512)
     dropout: float = param(0.1, "Dropout.", low=0.0, high=0.9)
     weight_decay: float = param(0.01, "Weight decay of the matrices.", low=0.0)
     stop_at: int = param(
-        2000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
+        300, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
     )
-    schedule_steps: int = param(2000, "The learning rate has fallen to 0 here.", unit="steps", low=2)
-    batch_size: int = param(64, "Rows a step, over all processes.", low=1)
-    learning_rate: float = param(3e-4, "Greatest learning rate, reached after the warm-up.", low=0.0)
+    schedule_steps: int = param(300, "The learning rate has fallen to 0 here.", unit="steps", low=2)
+    batch_size: int = param(32, "Rows a step, over all processes.", low=1)
+    learning_rate: float = param(1e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
 
 
 SMOKE = {
@@ -66,6 +67,7 @@ SMOKE = {
     "evaluate_every": 100,
     "save_every": 50,
 }
+SMALL = {"size": "small", "batch_size": 64, "learning_rate": 3e-4}
 BASE = {
     "size": "base",
     "batch_size": 128,
@@ -80,17 +82,12 @@ class FineTuneTask:
     """A data set of texts, a KoBERT to start from, and the parts of a task that are the same for all."""
 
     name: str
-    smoke_set: str  # what "auto" takes where the real set is not on this machine
-    real_set: str
 
     def __init__(self, config: Any):
         """Open the data set and the weights; raises DataError, FileNotFoundError or ValueError in words."""
         self.config = config
         encoders.check_schedule(config)
-        name = config.dataset
-        if name == "auto":
-            name = self.real_set if text_sets.here(self.real_set) else self.smoke_set
-        self.texts = text_sets.open_text_set(name, config.count)
+        self.texts = text_sets.open_text_set(manifest.asked(config, "dataset"), config.count)
         self.origin, self.parent = self._begin(config.init_from)
         self.config = dataclasses.replace(config, init_from=self.origin or "none")
         self.tokenizer = self._tokenizer()

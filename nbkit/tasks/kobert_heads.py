@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nbkit.data import text_sets
+from nbkit.data import manifest, text_sets
 from nbkit.data.tokenizer import Encoding, Tokenizer
 from nbkit.evaluate import attention as measures
 from nbkit.evaluate import text as statistics
 from nbkit.evaluate.results import Results, Row
 from nbkit.models import kobert
 from nbkit.tasks.kobert_attention import KoBERTAttention, Look, Subject
-from nbkit.tasks.kobert_classify import KoBERTClassifyTask
 from nbkit.views import attention, summary
 
 TOGETHER = 16  # texts whose attention lies in memory at once
@@ -39,11 +38,7 @@ class Measured(NamedTuple):
 
 def held_out(config: KoBERTAttention) -> list[tuple[str, str]]:
     """The first texts of a set that are for testing, with their pairs where it has pairs."""
-    name = config.dataset
-    if name == "auto":
-        real, made = KoBERTClassifyTask.real_set, KoBERTClassifyTask.smoke_set
-        name = real if text_sets.here(real) else made
-    rows = text_sets.open_text_set(name, 1).splits["test"]
+    rows = text_sets.open_text_set(manifest.asked(config, "dataset"), 1).splits["test"]
     return [(row.text, row.pair) for row in rows[: config.count]]
 
 

@@ -46,10 +46,12 @@ class KoBERTPretrain(Training):
     corpus: str = param(
         "auto",
         "A text set of data_manifests, or the path of a folder of text. auto: reviews where they lie, else made.",
+        auto=encoders.RUNNING,
     )
-    tokenizer: str = param("auto", "kobert, new (learnt from the corpus), or a folder. auto: kobert where it lies.")
+    tokenizer: str = param("auto", "kobert, new (learnt from the corpus), or a folder. auto: kobert where it lies.",
+                           auto=("kobert_tokenizer",))  # fmt: skip
     vocabulary: int = param(8000, "Pieces of a new tokenizer.", low=100, high=60_000)
-    size: str = param("small", "Size of the model. base is KoBERT's.", choices=tuple(kobert.SIZES))
+    size: str = param("tiny", "Size of the model. base is KoBERT's.", choices=tuple(kobert.SIZES))
     context: str = param(
         "line", "What is read at once: a line, or lines of a document up to max_length.", choices=("line", "document")
     )
@@ -60,12 +62,11 @@ class KoBERTPretrain(Training):
     dropout: float = param(0.1, "Dropout.", low=0.0, high=0.9)
     weight_decay: float = param(0.01, "Weight decay of the matrices.", low=0.0)
     stop_at: int = param(
-        3000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
+        1000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
     )
-    schedule_steps: int = param(3000, "The learning rate has fallen to 0 here.", unit="steps", low=2)
-    batch_size: int = param(128, "Sequences a step, over all processes.", low=1)
+    schedule_steps: int = param(1000, "The learning rate has fallen to 0 here.", unit="steps", low=2)
+    batch_size: int = param(32, "Sequences a step, over all processes.", low=1)
     ramp_steps: int = param(0, "Let the batch grow from an eighth in so many steps. 0 starts whole.", low=0)
-    learning_rate: float = param(1e-3, "Greatest learning rate, reached after the warm-up.", low=0.0)
     compile: bool = param(False, "Compile the network, which takes a minute. Not measured on a GPU.", identity=False)
 
     PRESETS: ClassVar = {
@@ -83,6 +84,9 @@ class KoBERTPretrain(Training):
             "save_every": 50,
         },
         "cpu": {
+            "size": "small",
+            "batch_size": 128,
+            "learning_rate": 1e-3,
             "precision": "bf16",
             "stop_at": 4000,
             "schedule_steps": 4000,

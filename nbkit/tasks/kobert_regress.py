@@ -20,7 +20,7 @@ from nbkit.evaluate.baselines import PairRegressor
 from nbkit.evaluate.results import Results
 from nbkit.models.kobert import KoBERT, Matcher
 from nbkit.tasks.kobert_classify import KoBERTClassifyTask, Labelled
-from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, columns
+from nbkit.tasks.kobert_finetune import BASE, SMALL, SMOKE, FineTune, columns
 from nbkit.train.task import Modules
 
 
@@ -28,17 +28,15 @@ from nbkit.train.task import Modules
 class KoBERTRegress(FineTune):
     """Parameters of 46_kobert_similarity."""
 
-    dataset: str = param("auto", "A text set of pairs with scores. auto: kor_sts where it lies, else made pairs.")
+    dataset: str = param(
+        "auto", "A text set of pairs with scores. auto: kor_sts where it lies, else made pairs.",
+        auto=("kor_sts", "made_scores"),
+    )  # fmt: skip
     compare: bool = param(True, "In the notebook, also train from random weights.", identity=False)
-    stop_at: int = param(
-        600, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
-    )
-    schedule_steps: int = param(600, "The learning rate has fallen to 0 here.", unit="steps", low=2)
-    batch_size: int = param(32, "Rows a step, over all processes.", low=1)
 
     PRESETS: ClassVar = {
         "smoke": {"dataset": "made_scores", "init_from": "none", **SMOKE},
-        "cpu": {"precision": "bf16"},
+        "cpu": {**SMALL, "precision": "bf16", "batch_size": 32, "stop_at": 600, "schedule_steps": 600},
         "colab": {"dataset": "kor_sts", "stop_at": 900, "schedule_steps": 900, "workers": 2, **BASE, "batch_size": 32},
     }
 
@@ -46,7 +44,7 @@ class KoBERTRegress(FineTune):
 class KoBERTRegressTask(KoBERTClassifyTask):
     """A number for each pair, learnt on scores of mean 0 and deviation 1."""
 
-    name, real_set, smoke_set = "kobert_regress", "kor_sts", "made_scores"
+    name = "kobert_regress"
     kind = "scores"
 
     def truth(self, split: str) -> np.ndarray:

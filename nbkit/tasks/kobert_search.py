@@ -32,7 +32,7 @@ from nbkit.evaluate.baselines import Bm25Search
 from nbkit.models import kobert
 from nbkit.models.kobert import Embedder, KoBERT, Matcher, Reader
 from nbkit.tasks.kobert_answers import Answers, Lookup, Ranked, ranked
-from nbkit.tasks.kobert_finetune import BASE, SMOKE, FineTune, FineTuneTask
+from nbkit.tasks.kobert_finetune import BASE, SMALL, SMOKE, FineTune, FineTuneTask
 from nbkit.train.task import Modules, Probe
 
 PROBED = 200  # validation questions that a probe ranks
@@ -43,20 +43,19 @@ HARD = 20  # wrong answers of BM25, from which a cross-encoder's are drawn
 class KoBERTSearch(FineTune):
     """Parameters of 43_kobert_search."""
 
-    dataset: str = param("auto", "A text set of answers. auto: songys_chatbot where it lies, else made answers.")
+    dataset: str = param(
+        "auto", "A text set of answers. auto: songys_chatbot where it lies, else made answers.",
+        auto=("songys_chatbot", "made_answers"),
+    )  # fmt: skip
     compare: bool = param(True, "In the notebook, also train a bi-encoder from random weights.", identity=False)
     ranker: str = param("bi", "bi places texts, cross reads pairs. The notebook trains both.", choices=("bi", "cross"))
     temperature: float = param(0.05, "bi: cosines are divided by this.", low=0.001, high=10.0)
     negatives: int = param(5, "cross: wrong answers beside the right one.", low=1, high=HARD)
     rerank: int = param(20, "So many of the bi-encoder's best are read by the cross-encoder.", low=2, identity=False)
-    stop_at: int = param(
-        1000, "Train to this step, counted from 0 also after a resume.", unit="steps", low=1, identity=False
-    )
-    schedule_steps: int = param(1000, "The learning rate has fallen to 0 here.", unit="steps", low=2)
 
     PRESETS: ClassVar = {
         "smoke": {"dataset": "made_answers", "init_from": "none", **SMOKE, "vocabulary": 300, "negatives": 3},
-        "cpu": {"precision": "bf16", "batch_size": 48, "stop_at": 800, "schedule_steps": 800},
+        "cpu": {**SMALL, "precision": "bf16", "batch_size": 48, "stop_at": 800, "schedule_steps": 800},
         "colab": {"dataset": "songys_chatbot", "stop_at": 800, "schedule_steps": 800, "workers": 2, **BASE},
     }
 
@@ -134,7 +133,7 @@ class PairedRows:
 class KoBERTSearchTask(FineTuneTask):
     """Questions and their answers."""
 
-    name, real_set, smoke_set = "kobert_search", "songys_chatbot", "made_answers"
+    name = "kobert_search"
 
     def __init__(self, config: KoBERTSearch):
         # what only the other ranker uses does not make another run of this one

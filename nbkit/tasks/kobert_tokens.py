@@ -33,10 +33,13 @@ class KoBERTTokens(Params):
     """Parameters of 40_kobert_tokens."""
 
     sentence: str = param("이 영화 훠얼씬 재밌게 봤어요 ㅋㅋㅋ 강추 뷁 😀", "What is cut into pieces.")
-    tokenizer: str = param("auto", "kobert, new (learnt from the corpus), or a folder. auto: kobert where it lies.")
+    tokenizer: str = param("auto", "kobert, new (learnt from the corpus), or a folder. auto: kobert where it lies.",
+                           auto=("kobert_tokenizer",))  # fmt: skip
     vocabulary: int = param(8000, "Pieces of a new tokenizer.", low=300, high=60_000)
     corpus: str = param(
-        "auto", "A text set of running text, or the path of a folder of text. auto: reviews where they lie, else made."
+        "auto",
+        "A text set of running text, or the path of a folder of text. auto: reviews where they lie, else made.",
+        auto=encoders.RUNNING,
     )
     lines: int = param(40_000, "Learn vocabularies from the first lines of the corpus.", unit="lines", low=100)
     sizes: str = param("2000, 4000, 8000, 16000, 32000", "Pieces of the vocabularies to compare.")
