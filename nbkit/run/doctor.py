@@ -79,8 +79,9 @@ def check() -> list[Finding]:
     """Look at everything. Never raises; imports torch, which takes some seconds, and writes only to the mirror."""
     found: list[Finding] = []
     for what, look in {
-        "Python": _python, "nbkit": _nbkit, "packages": _packages, "GPU": _gpu, "processors": _processors,
-        "memory": _memory, "runs": _runs_disk, "data": _cache_disk, "mirror": _mirror, "Drive's log": _drive_log,
+        "Python": _python, "nbkit": _nbkit, "packages": _packages, "extras": _extras, "GPU": _gpu,
+        "processors": _processors, "memory": _memory,
+        "runs": _runs_disk, "data": _cache_disk, "mirror": _mirror, "Drive's log": _drive_log,
         "Korean font": _font, "eSpeak NG": _espeak,
     }.items():  # fmt: skip
         try:
@@ -142,6 +143,26 @@ def _packages() -> Finding:
             "should something fail, `pip install -c constraints.txt -e .` goes back",
         )
     return Finding("packages", f"{told}, all there, none newer than what was tested")
+
+
+def _extras() -> Finding:
+    """Which of the further packages are here, by what they are for; none is needed."""
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    project = tomllib.loads((workspace.root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    here, lacking, old = [], [], []
+    for extra, lines in project["optional-dependencies"].items():
+        wanted = [] if extra == "dev" else [Requirement(line) for line in lines]
+        versions = {one: environment.installed(one.name) for one in wanted}
+        old += [f"{one.name} {found} (wanted {one.specifier} for {extra})" for one, found in versions.items()
+                if found and not one.specifier.contains(Version(found).public, prereleases=True)]  # fmt: skip
+        if wanted:
+            (lacking if None in versions.values() else here).append(extra)
+    told = "; ".join(f"{what} {', '.join(names)}" for what, names in (("here", here), ("not", lacking)) if names)
+    if old:
+        return Finding("extras", f"{told}; {', '.join(old)}", LOOK, "pip install the versions that are wanted")
+    return Finding("extras", f"{told}; `pip install -c constraints.txt -e '.[NAME]'` brings one" if lacking else told)
 
 
 def _gpu() -> Finding | list[Finding]:

@@ -19,9 +19,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import io
 import os
 import runpy
-import subprocess
 import sys
 import threading
 import time
@@ -190,11 +190,11 @@ def plan(pipeline: Pipeline) -> dict[str, Plan]:
     from nbkit.run.standing import Plan
 
     pipeline.folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "snakemake", *_words(pipeline, "--summary")]
-    said = subprocess.run(command, text=True, capture_output=True)
-    if said.returncode:
-        raise PipelineError(f"Snakemake cannot say how {pipeline.name} stands: {said.stderr.strip()}")
-    lines = [line.split("\t") for line in said.stdout.splitlines()[1:]]  # output, date, rule, log, status, plan
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(io.StringIO()) as troubles:
+        status = _in_this_process(_words(pipeline, "--summary"))
+    if status:
+        raise PipelineError(f"Snakemake cannot say how {pipeline.name} stands: {troubles.getvalue().strip()}")
+    lines = [line.split("\t") for line in said.getvalue().splitlines()[1:]]  # output, date, rule, log, status, plan
     return {line[2]: Plan(line[4], line[5] != "no update") for line in lines}
 
 
@@ -209,5 +209,5 @@ def _show(pipeline: Pipeline, _arguments: argparse.Namespace) -> int:
 
 def _row(stage: Stage) -> tuple[str, ...]:
     before = ", ".join(dict.fromkeys(source for source, _ in stage.takes))
-    why = stage.error or "; ".join(stage.why)
+    why = stage.error if stage.state == "failed" else "; ".join(stage.why)
     return (stage.name, before or "-", stage.state, stage.took or "-", why or "-", stage.run or "-")

@@ -131,6 +131,17 @@ def test_versions(monkeypatch):
         failed(doctor._packages(), verdict, value, advice)
 
 
+def test_extras(monkeypatch):
+    known = {"snakemake": "9.15.0", "cupy-cuda12x": None, "pocketsphinx": "4.0"}
+    monkeypatch.setattr(environment, "installed", lambda name: known.get(name, "9999.0"))
+    failed(doctor._extras(), LOOK, "pocketsphinx 4.0 (wanted >=5.0 for english)", "pip install")
+    known["pocketsphinx"] = "5.0"
+    found = doctor._extras()
+    assert found.verdict == OK
+    assert "pipelines" in found.value.partition("; not ")[0]
+    assert "; not gpu; `pip install" in found.value
+
+
 # --- GPU
 
 
