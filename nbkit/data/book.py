@@ -1,7 +1,9 @@
 """Long texts to read aloud: chapters, paragraphs and sentences of a text file; words that are said in another way.
 
-A chapter begins at a Markdown heading (`# ...`) or at a paragraph of its own such as "제 2 장 바다" or "Chapter 2" that
-does not end like a sentence. An empty line ends a paragraph; in a file without empty lines each line is one.
+A chapter begins at a Markdown heading (`# ...`) or at a paragraph of its own such as "제 2 장 바다", "Chapter 2" or
+"에필로그" that does not end like a sentence. An empty line ends a paragraph. Each line is one where the file has no
+empty lines, or where most lines end like sentences, as in novels that set only scenes apart. Short lines of a poem are
+said one by one; other lines are taken for sentences that an editor has wrapped.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import csv
 import functools
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +22,35 @@ from nbkit.data import texts
 from nbkit.data.disk import DataError
 from nbkit.data.reading.pieces import Piece, rewrite, text_of
 
+_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))  # marks that only a layout needs
 _MARKED = re.compile(r"#{1,6}\s+(.+?)\s*#*")
-_NUMBERED = re.compile(r"(?:제\s*)?\d+\s*[장부화편막]\b.{0,40}|chapter\s+(?:\d+|[ivxlc]+)\b.{0,60}", re.IGNORECASE)
+_ITEM = re.compile(r"(?:(?:[-*+>•·▪●○◦※]\s+)+|(?=\d{1,2}[.)]\s))")  # of a list, or a quotation
+_EMPHASIS = re.compile(r"(\*{1,3}|(?<!\w)_{1,3}|`+)(?=\S)(.+?)(?<=\S)\1")
+_COUNT = r"\d+|[ivxlc]+|one|two|three|four|five|six|seven|eight|nine|ten"
+_NUMBER = rf"(?:제\s*)?\d+\s*[장부화편막]\b|(?:chapter|part)\s+(?:{_COUNT})\b"
+_NUMBERED = re.compile(rf"(?:{_NUMBER}).{{0,60}}", re.IGNORECASE)
+_BARE = re.compile(
+    rf"(?:{_NUMBER}|프롤로그|에필로그|서문|머리말|맺음말|prologue|epilogue|preface|foreword)\.?", re.IGNORECASE
+)
+_CLOSED = r"[.?!…。？！]+[\"'”’」』〉》)\]]*"
 # An end of a sentence: its marks, what closes after them, then space. What quotes it may follow: "가자." 하고 말했다.
-_END = re.compile(r"[.?!…。？！]+[\"'”’」』)\]]*\s+(?!(?:이?라고|하고|하며|하는|라는|이?라며|하더니|하자|고)\b)")
-_NO_END = re.compile(r"(?:^|\s)(?:\d{1,3}|[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|vs|No)\.\s+$")  # 1. J. Dr.
+_END = re.compile(rf"{_CLOSED}\s+(?!(?:이?라고|하고|하며|하는|라는|이?라며|하더니|하자|고)\b|[a-z])")
+_NO_END = re.compile(  # 1. J. Dr. p.m.
+    r"(?:^|[\s\"'“‘(])(?:(?:\d{1,3}|[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|St|Prof|vs)\.\s+.?|No\.\s+\d)$"
+)
+_VERSE = 30  # characters of the longest line of a poem
 _CLAUSE = re.compile(r"[,;:、，]\s+")
-_PARTICLES = ("은/는", "이/가", "을/를", "과/와", "으로/로", "아/야", "이랑/랑", "이나/나")
+_PARTICLES = (
+    *("은/는", "이/가", "을/를", "과/와", "으로/로", "아/야", "이랑/랑", "이나/나", "이다/다", "이라/라", "이란/란"),
+    *("이며/며", "이든/든", "이여/여", "이에요/예요", "이었/였"),
+)
 _PARTICLE = {form: pair for pair in _PARTICLES for form in pair.split("/")}
-_AFTER = rf"(?:({'|'.join(sorted(_PARTICLE, key=len, reverse=True))})(?!\w))?"
+_TAIL = "부터|서|써|는|도|만|의|까지|커녕|요|고|면"  # 바다로부터, 할머니와의, 바다라고
+_FORMS = "|".join(sorted(_PARTICLE.keys() - {"이었", "였"}, key=len, reverse=True))
+_AFTER = rf"((?:{_FORMS})(?=(?:{_TAIL})?(?!\w))|이었|였)?"
+# What may follow a word of one syllable, so that 배 is not found in 배우다.
+_MORE = "에게서?|한테서?|께서?|에서?|까지|부터|보다|처럼|마다|밖에|마저|조차|대로|만큼|하고|의|도|만|뿐|들|님|씨|네"
+_ALONE = rf"(?=(?:(?:{_MORE}|{_FORMS}){{0,2}}(?:{_TAIL})?(?!\w)|이었|였))"
 
 
 class Line(NamedTuple):
@@ -57,8 +80,10 @@ class Said(NamedTuple):
 
 
 def read(path: str | os.PathLike) -> str:
-    """A text file. DataError for one that is empty, no text, or not in UTF-8."""
+    """A text file, its characters composed. DataError for one that is empty, no text, or not in UTF-8."""
     content = Path(path).read_bytes()
+    if b"\0" in content:
+        raise DataError(f"{path}: wanted a text, got zero bytes; save the document as plain text in UTF-8")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -66,15 +91,15 @@ def read(path: str | os.PathLike) -> str:
             f"{path}: wanted a text in UTF-8, got byte {content[error.start]:#x} at {error.start:,}; save it again as "
             "UTF-8 (older Korean files are cp949: iconv -f cp949 -t utf-8)"
         ) from None
-    if "\0" in text:
-        raise DataError(f"{path}: wanted a text, got zero bytes; save the document as plain text")
     if not text.strip():
         raise DataError(f"{path}: wanted a text to read aloud, got an empty file")
-    return text
+    return unicodedata.normalize("NFC", text).translate(_INVISIBLE)
 
 
 def chapters(text: str, longest: int = 80) -> list[Chapter]:
-    """A text cut into what is said in one breath, in its order; nothing but white space and marks of Markdown is lost.
+    """A text cut into what is said in one breath, in its order.
+
+    Nothing is lost but white space, marks of Markdown, and lines without a letter or digit.
 
     longest   characters of a line; a longer sentence is cut at a comma, else between words
     raises    DataError where there is nothing to read, ValueError for a `longest` below 10
@@ -93,11 +118,15 @@ def chapters(text: str, longest: int = 80) -> list[Chapter]:
 
 
 def sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph, with their marks and quotes; joined by spaces they are the paragraph."""
+    """The sentences of a paragraph, with their marks and quotes; joined by spaces they are the paragraph.
+
+    Each has a letter or digit: a silence that is written "……" stays with the sentence before it.
+    """
     found, start = [], 0
     for mark in _END.finditer(paragraph):
-        if not _NO_END.search(paragraph[start : mark.end()]):
-            found.append(paragraph[start : mark.end()].strip())
+        sentence, rest = paragraph[start : mark.end()], paragraph[mark.end() :]
+        if re.search(r"\w", sentence) and re.search(r"\w", rest) and not _NO_END.search(sentence + rest[0]):
+            found.append(sentence.strip())
             start = mark.end()
     return [one for one in (*found, paragraph[start:].strip()) if one]
 
@@ -106,28 +135,43 @@ def _title(block: str) -> str:
     """What a block is the heading of, empty where it is none."""
     if marked := _MARKED.fullmatch(block):
         return marked[1]
-    return block if _NUMBERED.fullmatch(block) and block[-1] not in ".?!…,。？！" else ""
+    numbered = _NUMBERED.fullmatch(block) and block[-1] not in ".?!…,。？！"
+    return block if numbered or _BARE.fullmatch(block) else ""
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Headings and paragraphs, each on one line; what has no letter or digit (a rule of dashes) is none."""
-    lines = [line.strip() for line in text.splitlines()]
-    alone = not any(not line for line in lines[1:-1])
+    """Headings and paragraphs, each on one line, a poem on its own ones; what has no letter or digit is none."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    alone = _are_paragraphs(lines)
     block: list[str] = []
     for line in [*lines, ""]:
-        marked = bool(_MARKED.fullmatch(line))
-        if block and (alone or marked or not line):
-            yield " ".join(block)
+        marked, item = _MARKED.fullmatch(line), _ITEM.match(line)
+        if block and (alone or marked or item or not line):
+            yield _joined(block)
             block = []
         if re.search(r"\w", line):
-            block.append(" ".join(line.split()))
+            block.append(_EMPHASIS.sub(r"\2", line[item.end() if item else 0 :]))
             if marked:
                 yield block.pop()
 
 
+def _are_paragraphs(lines: list[str]) -> bool:
+    """Whether each line is a paragraph: none is empty, or most of those that another one follows are sentences."""
+    if "" not in lines[1:-1]:
+        return True
+    spoken = [bool(re.search(r"\w", line)) and not _MARKED.fullmatch(line) and not _ITEM.match(line) for line in lines]
+    followed = [line for line, one, after in zip(lines, spoken, spoken[1:]) if one and after]
+    return 2 * sum(bool(re.search(rf"{_CLOSED}$", line)) for line in followed) > len(followed)
+
+
+def _joined(block: list[str]) -> str:
+    verse = all(len(line) <= _VERSE and len(sentences(line)) == 1 for line in block)
+    return ("\n" if verse else " ").join(block)
+
+
 def _lines(paragraph: str, longest: int, end: str) -> tuple[Line, ...]:
     found: list[Line] = []
-    for sentence in sentences(paragraph):
+    for sentence in (one for verse in paragraph.split("\n") for one in sentences(verse)):
         *cut, last = _breaths(sentence, longest)
         found += [Line(part, "clause") for part in cut]
         found.append(Line(last, "sentence"))
@@ -151,8 +195,10 @@ def _breaths(sentence: str, longest: int) -> Iterator[str]:
 class Glossary:
     """Words that are said in another way than they are written: names, foreign words, a dialect.
 
-    A word is found where a word of the text begins, the longest first. The particle behind it is fitted to its new end:
-    with 할머니 = 할망, 할머니가 is said 할망이. This puts words for words; it translates no grammar.
+    A word is found where a word of the text begins, the longest first; one of a single syllable only where nothing but
+    particles follows. The particle behind it is fitted to its new end: with 할머니 = 할망, 할머니가 is said 할망이.
+    This puts words for words; it translates no grammar. A word that is said as it is written keeps shorter ones from
+    being found in it: 바다표범 = 바다표범 saves it from 바다 = 바당.
     """
 
     words: Mapping[str, str] = field(default_factory=dict)
@@ -167,9 +213,15 @@ class Glossary:
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
-        longest_first = sorted(self.words, key=len, reverse=True)
-        words = "|".join(map(re.escape, longest_first))
-        return re.compile(rf"(?<!\w)({words})(?!(?<=[A-Za-z])[A-Za-z]){_AFTER}")
+        found: dict[str, list[str]] = {}  # by their first character: a search looks at few of thousands
+        for word in sorted(self.words, key=len, reverse=True):
+            found.setdefault(word[0], []).append(re.escape(word[1:]) + (_ALONE if _syllable(word) else ""))
+        words = "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in found.items())
+        return re.compile(rf"(?:(?<!\w)|(?!\w))(?!\s)({words})(?!(?<=[A-Za-z])[A-Za-z]|(?<=\d)\d){_AFTER}")
+
+
+def _syllable(text: str) -> bool:
+    return len(text) == 1 and "가" <= text <= "힣"
 
 
 def glossary(path: str | os.PathLike) -> Glossary:
@@ -191,7 +243,7 @@ def glossary(path: str | os.PathLike) -> Glossary:
 
 
 def _fitted(word: str, particle: str) -> str:
-    if particle and "가" <= word[-1] <= "힣":
+    if particle and _syllable(word[-1]):
         return texts.fit_particles(f"{word}({_PARTICLE[particle]})")
     return word + particle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,15 @@ HOME = Path(texts.__file__).parent
         ("1. 첫째이다. 값은 3.5이다.", ["1. 첫째이다.", "값은 3.5이다."]),
         ("Dr. Kim met J. Lee. They left.", ["Dr. Kim met J. Lee.", "They left."]),
         ("끝표가 없는 문장", ["끝표가 없는 문장"]),
+        ('"응……." 그가 말했다. "……." 비가 왔다.', ['"응……."', "그가 말했다.", '"……." 비가 왔다.']),
+        ("그는 입을 열었다. “……”", ["그는 입을 열었다. “……”"]),
+        ("「나비」를 읽었다.》 A.I. 연구자다.", ["「나비」를 읽었다.》", "A.I. 연구자다."]),
+        ('"Stop!" he said. "Mr. Fox left."', ['"Stop!" he said.', '"Mr. Fox left."']),
+        ("At 5 p.m. the U.S. Army, e.g. No. 5, came. Yes. No. Go.", None),
     ],
 )
-def test_sentences_end_where_they_end(paragraph: str, cut: list[str]):
-    assert book.sentences(paragraph) == cut
+def test_sentences_end_where_they_end(paragraph: str, cut: list[str] | None):
+    assert book.sentences(paragraph) == (cut or ["At 5 p.m. the U.S. Army, e.g. No. 5, came.", "Yes.", "No.", "Go."])
 
 
 @pytest.mark.parametrize("name", ["ko_tale.txt", "en_tale.txt"])
@@ -56,6 +62,8 @@ def test_chapters_paragraphs_and_what_follows_each_line():
         ("1부터 센다.\n\n3장 남았다.\n\nChapter and verse were lost", [""]),
         ("남은 것은\n3장 뿐이었고\n모두 젖었다.\n\n끝이다.", [""]),
         ("12화 돌아온 봄\n\n봄이다.", ["12화 돌아온 봄"]),
+        ("CHAPTER I.\n\nDown.\n\nPart Two\n\nUp.\n\nEpilogue\n\nEnd.", ["CHAPTER I.", "Part Two", "Epilogue"]),
+        ("프롤로그\n\n옛날이다.\n\n에필로그처럼\n\n끝.", ["프롤로그"]),
         ("# ***\n\n글이다.", [""]),
         ("#꼬리표는 제목이 아니다", [""]),
     ],
@@ -66,6 +74,31 @@ def test_only_headings_are_headings(text: str, titles: list[str]):
 
 def test_a_file_without_empty_lines_has_a_paragraph_a_line():
     assert [len(one.paragraphs) for one in book.chapters("하나.\n둘.\n셋.")] == [3]
+
+
+def test_lines_that_end_like_sentences_are_paragraphs_and_wrapped_ones_are_not():
+    novel = "제 1 장\n비가 왔다.\n“가자.”\n“응…….”\n둘은 걸었다.\n\n해가 졌다.\n끝."
+    assert [len(one.lines) for one in book.chapters(novel)] == [7]
+    assert [len(one.paragraphs) for one in book.chapters(novel)] == [7]
+    wrapped = (
+        "비가 왔다. 바람이 불고 파도가 높아서 배가 뜨지 못하는 날이면\n사람들은 기다렸다.\n해가 뜨면\n간다.\n\n끝."
+    )
+    assert [len(one.paragraphs) for one in book.chapters(wrapped)] == [2]
+
+
+def test_lines_of_a_poem_and_points_of_a_list_are_said_one_by_one():
+    (chapter,) = book.chapters(
+        "나 보기가 역겨워\n가실 때에는\n\n- 사과\n* **배**와 _감_\n1. 3 * 4\n\n> `말`이다.\n> > 끝."
+    )
+    assert [[line.text for line in paragraph] for paragraph in chapter.paragraphs] == [
+        ["나 보기가 역겨워", "가실 때에는"],
+        ["사과"],
+        ["배와 감"],
+        ["1. 3 * 4"],
+        ["말이다."],
+        ["끝."],
+    ]
+    assert chapter.paragraphs[0][0].end == "sentence"
 
 
 def test_a_long_sentence_is_cut_at_a_comma_first():
@@ -82,13 +115,26 @@ def test_a_long_sentence_is_cut_at_a_comma_first():
         (b"", "empty file"),
         (b" \n\n", "empty file"),
         ("한글".encode("cp949"), "UTF-8"),
-        (b"PK\x03\x04\0\0", "zero bytes"),
+        (b"PK\x03\x04\xff\0", "plain text"),
+        ("한글".encode("utf-16"), "UTF-8"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused_in_words(tmp_path, content: bytes, told: str):
     (tmp_path / "book.txt").write_bytes(content)
     with pytest.raises(DataError, match=told):
         book.read(tmp_path / "book.txt")
+
+
+def test_what_only_a_layout_needs_is_left_out_and_letters_are_composed(tmp_path):
+    (tmp_path / "book.txt").write_bytes(
+        b"\xef\xbb\xbf" + unicodedata.normalize("NFD", "\u3000할머니가\u00a0왔\u200b다.\r\n\r\n끝.").encode()
+    )
+    (tmp_path / "words.tsv").write_text(unicodedata.normalize("NFD", "할머니\t할망"), encoding="utf-8")
+    (line, end) = book.chapters(book.read(tmp_path / "book.txt"))[0].lines
+    assert (line.text, end.text) == ("할머니가 왔다.", "끝.")
+    said = book.glossary(tmp_path / "words.tsv").say(line.text)
+    assert said.text == "할망이 왔다."
+    assert book.word_places(line.text, said) == [(0, 4, "할망이"), (5, 8, "")]
 
 
 def test_a_text_without_a_letter_and_breaths_of_nothing_are_refused():
@@ -98,7 +144,10 @@ def test_a_text_without_a_letter_and_breaths_of_nothing_are_refused():
         book.chapters("글.", 3)
 
 
-GLOSSARY = Glossary({"할머니": "할망", "바다": "바당", "GPT": "지피티", "어서 오세요": "혼저 옵서예", "할머": "틀림"})
+GLOSSARY = Glossary(
+    {"할머니": "할망", "바다": "바당", "GPT": "지피티", "어서 오세요": "혼저 옵서예", "할머": "틀림"}
+    | {"배": "선박", "바다표범": "바다표범", "☃": "눈사람", "3": "삼", "달": "달빛", "서울": "한양"}
+)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +158,11 @@ GLOSSARY = Glossary({"할머니": "할망", "바다": "바당", "GPT": "지피�
         ("외할머니, 바닷가", "외할머니, 바닷가"),
         ("GPT를 GPTs와 GPT", "지피티를 GPTs와 지피티"),
         ("어서 오세요!", "혼저 옵서예!"),
+        ("할머니였다. 바다라고, 바다로부터 할머니와의", "할망이었다. 바당이라고, 바당으로부터 할망과의"),
+        ("배가 오고 배를 배우는 배에서의 배", "선박이 오고 선박을 배우는 선박에서의 선박"),
+        ("달은 달리고 달로 간다. 서울로 가서 서울대", "달빛은 달리고 달빛으로 간다. 한양으로 가서 한양대"),
+        ("바다표범은 바다에", "바다표범은 바당에"),
+        ("읽는☃를 3과 30", "읽는눈사람을 삼과 30"),
     ],
 )
 def test_a_glossary_says_words_otherwise(written: str, said: str):
