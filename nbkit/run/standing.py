@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nbkit.base import workspace
 from nbkit.base.record import Record, read_json
 from nbkit.evaluate import runs
 from nbkit.evaluate.results import Results
@@ -37,7 +38,9 @@ def stages(asked: Pipeline, plan: Mapping[str, Plan]) -> list[Stage]:
 def write(asked: Pipeline, found: list[Stage]) -> Path:
     """Write the page into the pipeline's folder; returns its path."""
     made = time.strftime("%Y-%m-%d %H:%M")
-    document = pipeline.render(asked.name, found, made=made, command=f"nbkit pipeline run {asked.file.name}")
+    shipped = asked.file.parent == (workspace.root() / "notebooks").resolve()
+    command = f"nbkit pipeline run {asked.name if shipped else asked.file.name}"
+    document = pipeline.render(asked.name, found, made=made, command=command)
     return page.write(asked.folder / REPORT, document)
 
 
