@@ -246,6 +246,11 @@ def _check(version: Version) -> None:
             raise ValueError(
                 f"{name}: wanted truth as (label, start, end) in seconds of the sound, got {span[1:]}; are they frames?"
             )
+        if len(span) == 5 and not 0 <= span[3] <= span[4] <= tokens[0]:
+            raise ValueError(
+                f"{name}: wanted first and stop of truth within {tokens[0]} symbols, got {span[3:]} for {span[0]!r}; "
+                "count them in the symbols given here"
+            )
 
 
 def _height(rows: list[list[Version]], text: str) -> int:

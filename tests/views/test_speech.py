@@ -143,6 +143,8 @@ def test_pictures_use_the_whole_scale():
         ({"pitch": np.zeros(87)}, "Hz above 0 or NaN"),
         ({"truth": [("가", 20, 30)]}, "are they frames"),
         ({"truth": [("가", 0.5, 0.2)]}, "truth as"),
+        ({"truth": [("가", 0.1, 0.2, 2, 5)]}, r"within 4 symbols, got \(2, 5\) for '가'"),
+        ({"truth": [("가", 0.1, 0.2, 2, 1)]}, "first and stop of truth"),
         ({"wave": np.zeros(0, np.float32)}, "at least one sample"),
         ({"wave": np.full(9, np.nan)}, "9 that are NaN"),
     ],
