@@ -8,7 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbkit.views import alignment, claims, pieces, player, ranking, reading, report, style, summary
+from nbkit.views import (
+    alignment,
+    claims,
+    page,
+    pieces,
+    pipeline,
+    player,
+    ranking,
+    reading,
+    report,
+    style,
+    summary,
+)
 
 pytestmark = pytest.mark.browser
 RATE = 22050
@@ -119,3 +131,24 @@ def test_a_request_that_would_leave_the_machine_is_noted(tmp_path: Path, view):
     view.page.goto((tmp_path / "page.html").as_uri())
     assert view.outside == ["https://example.org/a.js"]
     assert not view.errors
+
+
+def test_the_graph_of_a_pipeline_fits_its_window_and_is_walked_through_by_keyboard(tmp_path: Path, view):
+    train = pipeline.Stage("train", "22_glow_train", "done", seconds=75, run="glow_tts-1", report="report.html")
+    speak = pipeline.Stage("speak", "23_glow_speak", "failed", [("train", "source")], error="no", log="In[3] " * 100)
+    path = page.write(tmp_path / "report.html", pipeline.render("speech", [train, speak]))
+    tab = view.page
+    tab.goto(path.as_uri())
+    for width, shown in ((1200, "wide"), (400, "narrow")):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.locator("svg:visible").get_attribute("class") == shown
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    heard = []
+    for _ in range(3):
+        tab.keyboard.press("Tab")
+        heard.append(tab.evaluate("document.activeElement.getAttribute('aria-label')"))
+    assert heard == ["train: done; 1 min 15 s", "report of train, run glow_tts-1", "speak: failed; source from train"]
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("location.hash") == "#stage-2"
+    view.screenshot("pipeline")
+    view.assert_clean()
