@@ -17,7 +17,7 @@ import pytest
 
 from nbkit.base.params import Params, param
 from nbkit.data import manifest
-from nbkit.run import stages
+from nbkit.run import points, stages, standing
 from nbkit.run.stages import PipelineError, Stage
 
 pytest.importorskip("snakemake")
@@ -193,3 +193,20 @@ def test_a_data_set_that_is_auto_is_an_input_and_another_auto_is_told_of(monkeyp
     assert stage.unfollowed() == ["run"]
     monkeypatch.setattr(manifest, "is_here", lambda _: True)
     assert [file.name for file in stage.files()] == ["nsmc.yaml"]
+
+
+def test_a_run_that_cannot_be_read_is_told_of_and_its_links_stay(workshop):
+    run = workshop / "outputs" / "runs" / "step-1"
+    point = {"state": points.OK, "folder": str(run), "seconds": 2.0, "started": 0.0}
+    for path, content in (
+        (run / "config.json", {"task": "step", "parameters": {}}),
+        (run / "results.json", "no list of numbers"),
+        (points.path(folder(workshop), "one"), point),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
+    one, two, _ = standing.stages(stages.read(workshop / "tiny.yaml"), {})
+    assert "cannot be read" in one.notes[0]
+    assert one.links == [("report", "../../runs/step-1/report.html")]
+    assert (one.state, two.state, two.run) == ("would run", "would run", "")
+    assert two.why == ["for the first time", "one is not done"]
