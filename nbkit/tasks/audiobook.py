@@ -115,9 +115,13 @@ def _named(path: str) -> Path:
 
 def check(content: Book, voice: Voice) -> None:
     """Raise TextError that names what the voice cannot read anywhere in the book, before anything is said."""
+    _check([line for paragraph in content.paragraphs() for line in paragraph], content.glossary, voice)
+
+
+def _check(lines: Sequence[Line], glossary: Glossary, voice: Voice) -> None:
     found: dict[str, str] = {}
-    for line in (line for chapter in content.chapters for line in chapter.lines):
-        for symbol in voice.reader.front_end.unknown(content.glossary.say(line.text).text):
+    for line in lines:
+        for symbol in voice.reader.front_end.unknown(glossary.say(line.text).text):
             found.setdefault(symbol, line.text)
     if found:
         shown = "; ".join(f"{symbol!r} in {where[:40]!r}" for symbol, where in list(found.items())[:8])
@@ -139,24 +143,27 @@ def read_aloud(
 
     raises TextError, before anything is said, where the voice cannot read all of it
     """
-    check(content, voice)
     makers = _makers(voice, vocoder)
     shelf, said = _Shelf(_digest(makers)), []
+    keys = [_key(paragraph, content.glossary, config, makers) for paragraph in content.paragraphs()]
+    missing = [one for key, one in zip(keys, content.paragraphs()) if key not in shelf]
+    _check([line for paragraph in missing for line in paragraph], content.glossary, voice)
     with meter.Meter("read aloud", content.characters(), "characters") as progress:
-        for paragraph in content.paragraphs():
+        for key, paragraph in zip(keys, content.paragraphs()):
             length = sum(len(line.text) for line in paragraph)
-            key = _digest(
-                [paragraph, [content.glossary.say(line.text).text for line in paragraph], _how(config), makers]
-            )
             spoken = shelf.take(key, len(paragraph))
             if spoken is None:
                 spoken = [_say(line, content.glossary, voice, config, vocoder) for line in paragraph]
                 shelf.keep(key, spoken)
-                progress.add(length)
             else:
-                progress.start_at(progress.done + length)
+                progress.first += length  # nothing was done for it
+            progress.add(length)
             said.append(spoken)
     return said
+
+
+def _key(paragraph: Sequence[Line], glossary: Glossary, config: Audiobook, makers: Sequence[str]) -> str:
+    return _digest([paragraph, [glossary.say(line.text).text for line in paragraph], _how(config), makers])
 
 
 def _how(config: Audiobook) -> dict[str, Any]:
@@ -224,18 +231,25 @@ class _Shelf:
         place = drive.mirror_folder()
         self.mirror = None if place is None else place / "spoken" / voice
         self.here.mkdir(parents=True, exist_ok=True)
+        self._kept: dict[str, list[Path]] = {}  # by key; looked up once, since a listing of a mirror takes seconds
+        for folder in (self.here, self.mirror):
+            with contextlib.suppress(OSError):  # a mirror that is away
+                for path in sorted(folder.glob("*.npz")) if folder is not None else ():
+                    self._kept.setdefault(path.stem.rpartition("-")[0], []).append(path)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._kept
 
     def take(self, key: str, lines: int) -> list[SpokenLine] | None:
         """What was kept under `key`, whole; None where nothing was, or nothing that can be read."""
-        for place in (self.here, self.mirror):
-            for path in sorted(place.glob(f"{key}-*.npz")) if place is not None and place.is_dir() else ():
-                with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
-                    content = path.read_bytes()
-                    if path.stem.endswith(_hash(content)):
-                        if place is not self.here:
-                            self._write(self.here / path.name, content)
-                        found = np.load(io.BytesIO(content))
-                        return [SpokenLine(*(found[f"{part}{i}"] for part in SpokenLine._fields)) for i in range(lines)]
+        for path in self._kept.get(key, ()):
+            with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+                content = path.read_bytes()
+                if path.stem.endswith(_hash(content)):
+                    if path.parent != self.here:
+                        self._write(self.here / path.name, content)
+                    found = np.load(io.BytesIO(content))
+                    return [SpokenLine(*(found[f"{part}{i}"] for part in SpokenLine._fields)) for i in range(lines)]
         return None
 
     def keep(self, key: str, spoken: Sequence[SpokenLine]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import itertools
 import math
 import re
 import shutil
@@ -13,14 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nbkit.base.record import Record
-from nbkit.data import book
+from nbkit.data import book, disk
 from nbkit.data.book import Glossary, Line
 from nbkit.models.glow_tts import Voice
 from nbkit.tasks.audiobook import Audiobook, Book, SpokenLine
+from nbkit.views import sample
 from nbkit.views.book import Word
 
 PAUSE = {"clause": 0.15, "sentence": 0.35, "paragraph": 0.8, "heading": 1.0}  # seconds behind a line
 MOST_MINUTES = 20.0  # of a page and its sound; a longer chapter becomes several
+_PRESSED = 0.6  # see sample.mp3
 _DOUBTS = {"silence": 1.0, "clipped": 0.001, "repeated": 0.5}  # seconds, share of samples, seconds
 _ODD_PACE = 1.8  # times as fast or as slow as the median line
 _NO_NAME = re.compile(r"[^\w]+")
@@ -52,14 +56,14 @@ def bind(
     """Chapters as sounds and captions in the run folder, in their order; a long chapter in several parts."""
     folder, rate = run.folder / "book", voice.spec.rate
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     parts = []
     for title, paragraphs in _portions(content, said, rate, config.pauses):
         name = f"{len(parts) + 1:02}-{_NO_NAME.sub('-', title).strip('-')[:60]}".strip("-")
         wave, shown, cues = _laid_out(paragraphs, content.glossary, rate, config.pauses)
         path = _press(folder / name, wave, rate)
         captions = path.with_suffix(".vtt")
-        captions.write_text(book.captions(cues), encoding="utf-8")
+        _write(captions, book.captions(cues).encode())
         parts.append(Part(title or name, wave, rate, shown, path, captions))
     return parts
 
@@ -95,7 +99,7 @@ def _laid_out(paragraphs: list[Paragraph], glossary: Glossary, rate: int, pauses
     for lines in paragraphs:
         shown.append([])
         for line, spoken in lines:
-            words = _words(line, spoken, glossary, at / rate)
+            words = _words(line, spoken, glossary, at / rate, rate)
             shown[-1] += [dataclasses.replace(word, heading=line.end == "heading") for word in words]
             cues.append((at / rate, (at + len(spoken.wave)) / rate, [(word.text, word.start) for word in words]))
             pause = np.zeros(round(PAUSE[line.end] * pauses * rate), np.int16)
@@ -104,37 +108,54 @@ def _laid_out(paragraphs: list[Paragraph], glossary: Glossary, rate: int, pauses
     return np.concatenate(waves), shown, cues
 
 
-def _words(line: Line, spoken: SpokenLine, glossary: Glossary, at: float) -> list[Word]:
-    """The words of a line; one without a sound of its own (a dash) lies where the one before it ends."""
-    found, last = [], 0.0
-    for (start, end, said), (first, stop) in zip(book.word_places(line.text, glossary.say(line.text)), spoken.times):
-        first, stop = (last, last) if math.isnan(first) else (float(first), float(stop))
-        found.append(Word(line.text[start:end], at + first, at + stop, said))
-        last = stop
-    return found
+def _words(line: Line, spoken: SpokenLine, glossary: Glossary, at: float, rate: int) -> list[Word]:
+    """The words of a line. Those without a sound of their own, as in_the where they are said as one, share by letters
+    the time until the next that has one."""
+    places = book.word_places(line.text, glossary.say(line.text))
+    letters = np.array([end - start for start, end, _ in places])
+    times = np.array(spoken.times)
+    heard = [-1, *np.flatnonzero(~np.isnan(times[:, 0])), len(times)]
+    for before, after in itertools.pairwise(heard):
+        first = times[before, 1] if before >= 0 else 0.0
+        stop = times[after, 0] if after < len(times) else len(spoken.wave) / rate
+        edges = np.concatenate([[0], np.cumsum(letters[before + 1 : after])])
+        edges = first + max(0.0, stop - first) * edges / max(1, edges[-1])
+        times[before + 1 : after] = np.stack([edges[:-1], edges[1:]], 1)
+    return [
+        Word(line.text[start:end], at + float(first), at + float(stop), said)
+        for (start, end, said), (first, stop) in zip(places, times)
+    ]
 
 
 def _press(path: Path, wave: np.ndarray, rate: int) -> Path:
-    """An MP3, or a FLAC where libsndfile has none or MP3 has no such rate; written whole or not at all."""
+    """An MP3, or a FLAC where libsndfile has none or MP3 has no such rate. DataError where the disk is full."""
     import soundfile
 
-    found = path.with_name(f"{path.name}.mp3")
-    try:
-        soundfile.write(
-            found, wave, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.6, bitrate_mode="CONSTANT"
-        )
-    except soundfile.LibsndfileError:
-        found.unlink(missing_ok=True)
-        found = path.with_name(f"{path.name}.flac")
-        soundfile.write(found, wave, rate, format="FLAC", subtype="PCM_16")
+    content = sample.mp3(wave, rate, _PRESSED)
+    found = path.with_name(f"{path.name}.{'flac' if content is None else 'mp3'}")
+    if content is None:
+        buffer = io.BytesIO()
+        soundfile.write(buffer, wave, rate, format="FLAC", subtype="PCM_16")
+        content = buffer.getvalue()
+    _write(found, content)
     return found
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        if told := disk.disk_full(error, path.parent):
+            raise told from error
+        raise
 
 
 def doubts(content: Book, said: Sequence[Sequence[SpokenLine]], rate: int) -> list[Doubt]:
     """The lines that sound wrong by number: silent, clipped, repeated, or at another pace than the rest."""
     lines = [line for paragraph in content.paragraphs() for line in paragraph]
     spoken = [one for paragraph in said for one in paragraph]
-    pace = np.nanmedian([one.doubts[3] for one in spoken]) if spoken else math.nan
+    paces = [one.doubts[3] for one in spoken if not math.isnan(one.doubts[3])]
+    pace = np.median(paces) if paces else math.nan  # all are silent
     found = []
     for line, one in zip(lines, spoken, strict=True):
         silence, clipped, repeated, fast = (float(value) for value in one.doubts)

@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 SECONDS = 8.0  # of a sound that are kept
-_BITS = 0.8  # how far libsndfile presses an MP3, 0 to 1: 40 kbit a second at 22,050 Hz
+_BITS = 0.8  # see mp3
 _PICTURE_BYTES = 60_000
 _WAV_BYTES = 60_000  # where there is no MP3: less of the sound instead of a large notebook
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz that an MP3 can have
@@ -21,8 +21,6 @@ def sound(wave: np.ndarray, rate: int) -> str:
     rate   Hz; a sound of a rate that MP3 does not know becomes a WAV, and less of it is kept
     raises ValueError for anything else
     """
-    import soundfile
-
     wave = np.asarray(wave)
     if wave.ndim != 1 or not wave.size or not np.issubdtype(wave.dtype, np.floating) or not np.isfinite(wave).all():
         raise ValueError(
@@ -30,19 +28,42 @@ def sound(wave: np.ndarray, rate: int) -> str:
         )
     if rate <= 0:
         raise ValueError(f"a sample wants a rate above 0 Hz, got {rate}; give that of the wave")
-    pressed = rate in _RATES and "MP3" in soundfile.available_formats()
-    most = int(rate * SECONDS) if pressed else min(int(rate * SECONDS), _WAV_BYTES // 2)
+    most = int(rate * SECONDS)
+    content, kind = mp3(_beginning(wave, most, rate), rate, _BITS), "mpeg"
+    if content is None:
+        content, kind = _wav(_beginning(wave, min(most, _WAV_BYTES // 2), rate), rate), "wav"
+    return f"data:audio/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def mp3(wave: np.ndarray, rate: int, pressed: float) -> bytes | None:
+    """A wave [S], float or int16, as an MP3 of constant bitrate; None where libsndfile has none or MP3 no such rate.
+
+    pressed   how far, 0 to 1; at 22,050 Hz 0.6 is 64 kbit a second, 0.8 is 40
+    """
+    import soundfile
+
+    if rate not in _RATES or "MP3" not in soundfile.available_formats():
+        return None
+    buffer = io.BytesIO()
+    options = {"compression_level": pressed, "bitrate_mode": "CONSTANT"}
+    soundfile.write(buffer, wave, rate, format="MP3", subtype="MPEG_LAYER_III", **options)
+    return buffer.getvalue()
+
+
+def _wav(wave: np.ndarray, rate: int) -> bytes:
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _beginning(wave: np.ndarray, most: int, rate: int) -> np.ndarray:
     kept = np.clip(wave[:most].astype(np.float32), -1, 1)
     if len(kept) < len(wave):  # a cut would click
         fade = min(len(kept), rate // 50)
         kept[len(kept) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    buffer = io.BytesIO()
-    if pressed:
-        options = {"compression_level": _BITS, "bitrate_mode": "CONSTANT"}
-        soundfile.write(buffer, kept, rate, format="MP3", subtype="MPEG_LAYER_III", **options)
-    else:
-        soundfile.write(buffer, kept, rate, format="WAV", subtype="PCM_16")
-    return f"data:audio/{'mpeg' if pressed else 'wav'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return kept
 
 
 def picture(png: bytes) -> str:

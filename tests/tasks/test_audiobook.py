@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from nbkit.base import workspace
 from nbkit.base.record import Record
 from nbkit.data import audio
 from nbkit.data.audio import MelSpec
+from nbkit.data.book import Glossary, Line
 from nbkit.data.disk import DataError
 from nbkit.data.speech import TokenReader
 from nbkit.data.text import TextError, front_end
@@ -21,7 +24,7 @@ from nbkit.models.glow_tts.config import sized
 from nbkit.models.glow_tts.model import GlowTTS
 from nbkit.models.glow_tts.voice import Spoken, SpokenMel
 from nbkit.tasks import audiobook, bookbinding
-from nbkit.tasks.audiobook import Audiobook
+from nbkit.tasks.audiobook import Audiobook, SpokenLine
 
 SPEC, HELD = MelSpec(), 8  # frames of each token
 TEXT = "# 첫째 장\n\n할머니가 웃었다. 바다는 3시에 잔다.\n\n둘이 간다.\n\n# 둘째 장\n\n끝이다."
@@ -120,6 +123,66 @@ def test_a_mirror_that_takes_nothing_stops_nobody(voice, config, capsys):
     assert len(voice.said) == 6
 
 
+def test_a_mirror_that_is_away_stops_nobody(voice, config, monkeypatch):
+    glob = Path.glob
+
+    def away(path: Path, pattern: str):
+        if path.is_relative_to(workspace.mirror()):
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return glob(path, pattern)
+
+    monkeypatch.setattr(Path, "glob", away)
+    audiobook.read_aloud(audiobook.open_book(config), voice, config)
+    assert len(voice.said) == 6
+
+
+def test_a_full_disk_is_told_in_words(voice, config, monkeypatch):
+    content = audiobook.open_book(config)
+    said = audiobook.read_aloud(content, voice, config)
+
+    def full(*about):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DataError, match="full"):
+        audiobook.read_aloud(content, voice, dataclasses.replace(config, seed=1))
+    with audiobook.open_run(config, content, voice) as run, pytest.raises(DataError, match="full"):
+        bookbinding.bind(run, content, said, voice, config)
+
+
+def test_a_reading_that_was_killed_goes_on_where_it_was(voice, config, monkeypatch):
+    content = audiobook.open_book(config)
+    say = Metronome.speak
+
+    def killed(self, text: str, **how):
+        if text == "둘째 장":
+            raise KeyboardInterrupt
+        return say(self, text, **how)
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(Metronome, "speak", killed)
+        audiobook.read_aloud(content, voice, config)
+    before = len(voice.said)
+    audiobook.read_aloud(content, voice, config)
+    assert voice.said[before:] == ["둘째 장", "끝이다."]
+    monkeypatch.setattr(voice.reader.front_end, "unknown", None)
+    audiobook.read_aloud(content, voice, config)  # what was said need not be checked again
+
+
+def test_words_that_are_said_as_one_share_its_time():
+    line = Line("She is in the sea - now", "sentence")
+    times = np.array([[0, 1], [1, 2], [np.nan] * 2, [np.nan] * 2, [3, 4], [np.nan] * 2, [np.nan] * 2])
+    spoken = SpokenLine(np.zeros(6 * SPEC.rate, np.int16), times, np.zeros(4))
+    words = bookbinding._words(line, spoken, Glossary(), 10.0, SPEC.rate)
+    assert [(word.start, word.end) for word in words[2:]] == [
+        (12.0, pytest.approx(12.4)),
+        (pytest.approx(12.4), 13.0),
+        (13.0, 14.0),
+        (14.0, 14.5),
+        (14.5, 16.0),
+    ]
+
+
 def test_what_cannot_be_read_is_named_before_a_word_is_said(voice, config, tmp_path):
     (tmp_path / "book.txt").write_text("읽는다.\n\n☃를 읽는다.", encoding="utf-8")
     content = audiobook.open_book(config)
@@ -168,6 +231,8 @@ def test_what_sounds_wrong_is_listed(voice, config):
     assert any("repeated" in doubt.why for doubt in bookbinding.doubts(content, said, SPEC.rate))  # it is one tone
     said = [[line._replace(doubts=line.doubts * [1, 1, 0, 1]) for line in paragraph] for paragraph in said]
     assert bookbinding.doubts(content, said, SPEC.rate) == []
+    mute = [[line._replace(doubts=np.array([np.inf, 0, 0, np.nan])) for line in paragraph] for paragraph in said]
+    assert {doubt.why for doubt in bookbinding.doubts(content, mute, SPEC.rate)} == {"silent"}
     odd = said[1][1]._replace(doubts=np.array([np.inf, 0.0, 0.0, np.nan]))
     fast = said[1][0]._replace(doubts=said[1][0].doubts * [1, 1, 1, 3])
     stuck = said[2][0]._replace(doubts=np.array([2.0, 0.5, 1.5, said[2][0].doubts[3]]))
