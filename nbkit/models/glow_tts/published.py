@@ -6,9 +6,7 @@ Source: paper_notes/glow_tts.md#reference
 from __future__ import annotations
 
 import json
-import pickle
 import re
-import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from nbkit.data.arpabet import Arpabet
 from nbkit.data.audio import MelSpec
 from nbkit.data.speech import TokenReader
 from nbkit.data.text import Letters
+from nbkit.models import exports
 from nbkit.models.glow_tts import reference
 from nbkit.models.glow_tts.model import GlowTTS
 
@@ -37,16 +36,6 @@ _RANKS = {  # parameters whose shapes tell the configuration, and how many axes 
     "decoder.flows.2.start.weight_v": 3,
     "decoder.flows.2.wn.in_layers.0.weight_v": 3,
 }
-_DAMAGED = (
-    pickle.UnpicklingError,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)
 _SHOWN = 8  # names in a message before "and so many more"
 
 
@@ -96,7 +85,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         ):
             warnings.simplefilter("ignore")  # of an unusual protocol; whether it can be read is seen below
             kept = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_DAMAGED, OSError) as error:
+    except exports.DAMAGED as error:
         if refused := re.search(r"Unsupported \S+.*?(?= was not|$)", str(error), re.MULTILINE):
             raise ValueError(
                 f"wanted tensors and numbers, {path} holds more ({refused[0]}), and opening that could run code of "

@@ -130,7 +130,7 @@ class Voice:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write one .safetensors file that `load` opens alone."""
-        return exports.write(path, self.model, self.about())
+        return exports.write(path, self.model.state_dict(), self.about())
 
 
 def describe(
@@ -148,13 +148,14 @@ def describe(
 
 
 def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Voice:
-    """A Voice from a state dict and what describe() said when it was kept."""
+    """A Voice from a state dict and what describe() said when it was kept. ValueError where they do not fit."""
     if about.get("format") != FORMAT:
         raise ValueError(f"wanted a Glow-TTS in format {FORMAT}, got {about.get('format')!r}")
-    model = GlowTTS(GlowTTSConfig.from_dict(about["model"]))
-    model.load_state_dict(weights)
-    reader = TokenReader.from_dict(about["reader"])
-    return Voice(model, reader, MelSpec.from_dict(about["mel"]), tuple(about["speakers"]), about["language"])
+    with exports.fitting("Glow-TTS"):
+        model = GlowTTS(GlowTTSConfig.from_dict(about["model"]))
+        model.load_state_dict(weights)
+        reader = TokenReader.from_dict(about["reader"])
+        return Voice(model, reader, MelSpec.from_dict(about["mel"]), tuple(about["speakers"]), about["language"])
 
 
 def load(path: str | os.PathLike) -> Voice:

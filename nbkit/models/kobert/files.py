@@ -12,9 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-import pickle
 import re
-import struct
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import torch
 from torch import Tensor
 
 from nbkit.data.tokenizer import Tokenizer
+from nbkit.models import exports
 from nbkit.models.kobert import foreign, mxnet
 from nbkit.models.kobert.config import KoBERTConfig
 from nbkit.models.kobert.model import TIED, KoBERT
@@ -33,16 +32,6 @@ FORMAT = "nbkit.kobert.1"
 ENCODER = "encoder."  # begins the names of KoBERT's weights in a network with a head
 KINDS = "an export, a folder of transformers, or weights of PyTorch, safetensors or MXNet"
 WEIGHTS = "model.safetensors", "pytorch_model.bin"  # of transformers, the first is taken
-_DAMAGED = (
-    pickle.UnpicklingError,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)
 _THEIRS = {  # our fields in a config.json of transformers
     "vocabulary": "vocab_size",
     "hidden": "hidden_size",
@@ -90,14 +79,12 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Loaded:
     """
     if about.get("format") != FORMAT:
         raise ValueError(f"wanted a KoBERT in format {FORMAT}, got {about.get('format')!r}")
-    model = KoBERT(KoBERTConfig.from_dict(about["config"]))
     if "reader" in about:
         about = {name: value for name, value in about.items() if name != "reader"}
         weights = {name.removeprefix(ENCODER): value for name, value in weights.items() if name.startswith(ENCODER)}
-    try:
+    with exports.fitting("KoBERT"):
+        model = KoBERT(KoBERTConfig.from_dict(about["config"]))
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"wanted the weights of {model.config}, got others ({error}); export it again") from error
     packed = about.get("tokenizer")
     tokenizer = None if packed is None else Tokenizer.from_bytes(base64.b64decode(packed))
     return Loaded(model.eval(), tokenizer, about)
@@ -106,8 +93,7 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Loaded:
 def save_export(path: str | os.PathLike, model: KoBERT, tokenizer: Tokenizer | None, about: dict[str, Any]) -> Path:
     """Write one .safetensors file that load() opens alone; `about` is kept beside what describe() says."""
     _check_pair(model, tokenizer)
-    told = json.dumps(about | describe(model.config, tokenizer), ensure_ascii=False)
-    return write_weights(Path(path), model.state_dict(), {"nbkit": told})
+    return exports.write(path, untied(model.state_dict()), about | describe(model.config, tokenizer))
 
 
 def save_folder(folder: str | os.PathLike, model: KoBERT, tokenizer: Tokenizer | None) -> Path:
@@ -120,7 +106,7 @@ def write_folder(
     folder: Path, state: dict[str, Tensor], model: KoBERT, tokenizer: Tokenizer | None, more: dict[str, Any]
 ) -> Path:
     """Weights under transformers' names, the config.json of `model` with `more`, and the files of the tokenizer."""
-    write_weights(folder / WEIGHTS[0], state, {"format": "pt"})
+    exports.write_weights(folder / WEIGHTS[0], untied(state), {"format": "pt"})
     values = model.config.as_dict() | {"attention_dropout": model.bert.encoder.dropout}
     told = {**_FIXED, "dtype": "float32", "pad_token_id": Tokenizer.pad, **more}
     told |= {theirs: values[ours] for ours, theirs in _THEIRS.items()}
@@ -185,7 +171,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
         arrays = mxnet.read(path).items()
         return {mxnet.our_name(name): torch.tensor(array) for name, array in arrays}, None
     if start[8:9] == b"{":
-        return _read_safetensors(path)
+        return exports.read_safetensors(path)
     if start.startswith((b"PK\x03\x04", b"\x80")):  # what torch writes today, and before 1.6
         return _read_torch(path), None
     text = start.lstrip().lower()
@@ -196,20 +182,6 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     else:
         got, remedy = f"a file that begins {bytes(start[:8])!r}" if start else "an empty file", "copy it again"
     raise ValueError(f"wanted {KINDS}, {path} is {got}; {remedy}")
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            kept = (file.metadata() or {}).get("nbkit")
-        return load_file(path), None if kept is None else json.loads(kept)
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(
-            f"wanted safetensors, {path} is damaged or not whole and cannot be read ({error}); copy or export it again"
-        ) from error
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
@@ -223,7 +195,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an unusual protocol; whether it can be read is seen below
             kept = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_DAMAGED, OSError) as error:
+    except exports.DAMAGED as error:
         if refused := re.search(r"(?i)unsupported (global.*?|class.*?)(?= was | whose |$)", str(error), re.MULTILINE):
             raise ValueError(
                 f"wanted tensors alone, {path} holds more ({refused[1]}), and opening that could run code of whoever "
@@ -247,13 +219,6 @@ def _check_pair(model: KoBERT, tokenizer: Tokenizer | None) -> None:
         )
 
 
-def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
-    """Write tensors into a .safetensors file, whole or not at all, each once."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    kept = {name: value for name, value in state.items() if name.removeprefix(ENCODER) not in TIED}
-    save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, temporary, metadata=metadata)
-    os.replace(temporary, path)
-    return path
+def untied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a network, each once."""
+    return {name: value for name, value in state.items() if name.removeprefix(ENCODER) not in TIED}

@@ -6,7 +6,6 @@ reader.labels, reader.scores(["재미있어요"])
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from torch import Tensor, nn
 
 from nbkit.data import packing
 from nbkit.data.tokenizer import Tokenizer
+from nbkit.models import exports
 from nbkit.models.kobert.config import KoBERTConfig
-from nbkit.models.kobert.files import describe, from_parts, read, write_folder, write_weights
+from nbkit.models.kobert.files import describe, from_parts, read, untied, write_folder
 from nbkit.models.kobert.heads import Embedder, Matcher, Scorer
 from nbkit.models.kobert.model import KoBERT
 
@@ -88,8 +88,7 @@ class Reader:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write network, tokenizer and labels into one .safetensors file."""
-        told = json.dumps(self.about(), ensure_ascii=False)
-        return write_weights(Path(path), self.model.state_dict(), {"nbkit": told})
+        return exports.write(path, untied(self.model.state_dict()), self.about())
 
     def save_folder(self, folder: str | os.PathLike) -> Path:
         """Write a folder that transformers opens, with the files of the tokenizer.
@@ -171,10 +170,11 @@ def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Read
     encoder = from_parts(weights, about)
     if encoder.tokenizer is None:
         raise ValueError("wanted a reader with its tokenizer, got one without; export it again")
-    head = HEADS[told.get("kind", "scores" if told["outputs"] else "vector")]  # the first exports did not say
-    model = Scorer(encoder.model, told["outputs"]) if head is Scorer else head(encoder.model)
-    model.load_state_dict(weights)
-    return Reader(model.eval(), encoder.tokenizer, tuple(told["labels"]), told["max_length"])
+    with exports.fitting("reader"):
+        head = HEADS[told.get("kind", "scores" if told["outputs"] else "vector")]  # the first exports did not say
+        model = Scorer(encoder.model, told["outputs"]) if head is Scorer else head(encoder.model)
+        model.load_state_dict(weights)
+        return Reader(model.eval(), encoder.tokenizer, tuple(told["labels"]), told["max_length"])
 
 
 def open_reader(path: str | os.PathLike) -> Reader:

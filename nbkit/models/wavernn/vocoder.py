@@ -99,7 +99,7 @@ class Vocoder:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write one .safetensors file that `load` opens alone."""
-        return exports.write(path, self.model, self.about())
+        return exports.write(path, self.model.state_dict(), self.about())
 
 
 def describe(config: WaveRNNConfig, spec: MelSpec) -> dict[str, Any]:
@@ -108,12 +108,13 @@ def describe(config: WaveRNNConfig, spec: MelSpec) -> dict[str, Any]:
 
 
 def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Vocoder:
-    """A Vocoder from a state dict and what describe() said when it was kept."""
+    """A Vocoder from a state dict and what describe() said when it was kept. ValueError where they do not fit."""
     if about.get("format") != FORMAT:
         raise ValueError(f"wanted a WaveRNN in format {FORMAT}, got {about.get('format')!r}")
-    model = WaveRNN(WaveRNNConfig.from_dict(about["model"]))
-    model.load_state_dict(weights)
-    return Vocoder(model, MelSpec.from_dict(about["mel"]))
+    with exports.fitting("WaveRNN"):
+        model = WaveRNN(WaveRNNConfig.from_dict(about["model"]))
+        model.load_state_dict(weights)
+        return Vocoder(model, MelSpec.from_dict(about["mel"]))
 
 
 def load(path: str | os.PathLike) -> Vocoder:
