@@ -1,4 +1,7 @@
-"""Every test gets its own outputs and cache; tests that need something say what, and are skipped with a reason."""
+"""Every test gets its own outputs and cache; tests that need something say what, and are skipped with a reason.
+
+Several processes share the tests where pytest is told to (`-n`), a file each, so that what a module makes is made once.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,28 @@ import pytest
 
 # where such a variable is set, a skip of a test with that marker is a failure
 _MUST_RUN = {"gpu": "NBKIT_REQUIRE_GPU", "browser": "CI", "compiler": "CI"}
+
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # before anything asks how many threads it may use
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPlace(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return place(nodeid)
+
+    return ByPlace(config, log)
+
+
+def place(nodeid: str) -> str:
+    """What one process runs as a whole: a file, all that looks at the same servers and browser, or one notebook."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/browser/"):
+        return "tests/browser"
+    return nodeid if file == "tests/notebooks/test_smoke.py" else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +69,15 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NBKIT_CACHE", str(tmp_path / "cache"))
     for name in ("NBKIT_HOME", "NBKIT_MIRROR", "NBKIT_DRIVE", "NBKIT_HEADLESS", "NBKIT_RUN_POINTER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The manifests of an empty project."""
+    folder = tmp_path / "home" / "data_manifests"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("NBKIT_HOME", str(folder.parent))
+    return folder
 
 
 @pytest.fixture

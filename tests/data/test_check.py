@@ -15,14 +15,6 @@ from nbkit.data.disk import DataError
 RATE = 16000
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home" / "data_manifests"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NBKIT_HOME", str(folder.parent))
-    return folder
-
-
 def tone(seconds: float = 1.0, rate: int = RATE, level: float = 0.3) -> np.ndarray:
     return level * np.sin(2 * np.pi * 220 * np.arange(int(rate * seconds)) / rate)
 

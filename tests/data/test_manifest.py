@@ -32,15 +32,6 @@ GOOD = {
 REMOTE = {"sources": ["https://example.org/x.zip"], "archive": {"kind": "zip"}}
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The manifests of an empty project."""
-    folder = tmp_path / "home" / "data_manifests"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NBKIT_HOME", str(folder.parent))
-    return folder
-
-
 def write(home: Path, **changed) -> Path:
     values = {key: value for key, value in (GOOD | changed).items() if value is not None}
     path = home / f"{changed.get('name', 'mine')}.yaml"

@@ -24,15 +24,6 @@ from nbkit.data.text_sets import documents, here, open_text_set, source_fingerpr
 GOOD = {"name": "mine", "title": "Mine", "language": "ko", "licence": "CC0"}
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The manifests of an empty project."""
-    folder = tmp_path / "home" / "data_manifests"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NBKIT_HOME", str(folder.parent))
-    return folder
-
-
 class Mine:
     """A set `mine` with files that a test writes."""
 

@@ -183,8 +183,8 @@ def test_a_kernel_that_fails_its_trial_is_not_taken(monkeypatch):
     assert cuda.trial(here) is None
     with monkeypatch.context() as patch:
         patch.setattr(cuda, "SOURCE", cuda.SOURCE.with_name("lost.cu"))
-        assert cuda.trial(here).startswith("mas.cu does not run on cpu (FileNotFoundError: ")
+        assert str(cuda.trial(here)).startswith("mas.cu does not run on cpu (FileNotFoundError: ")
     with monkeypatch.context() as patch:
         patch.setattr(cuda, "search", lambda log_p, *lengths: torch.ops.nbkit.maximum_path(-log_p, *lengths))
         assert cuda.trial(here) == "mas.cu and the reference differ on cpu"
-    assert cuda.lacking.__wrapped__(here).startswith("no CuPy (") or cuda.lacking(here) is None
+    assert str(cuda.lacking.__wrapped__(here)).startswith("no CuPy (") or cuda.lacking(here) is None

@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nbkit.data import texts, tokenizer_training
 from nbkit.models import kobert
 from nbkit.models.kobert import KoBERT, Reader, Scorer, reader
 
 TEXTS = ("감자를 샀다", "오늘은 날씨가 좋아서 산책을 했습니다.", "네")
 PAIRS = ("네", "", "정말 그렇게 말했어요")
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return tokenizer_training.train(texts.sentences("ko", 300), 800, at_most=True)
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,6 @@ PAIRS = ("네", "", "정말 그렇게 말했어요")
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    return tokenizer_training.train(texts.sentences("ko", 300), 800, at_most=True)
-
-
-@pytest.fixture(scope="module")
 def encoder(tokenizer):
     torch.manual_seed(0)
     model = KoBERT(kobert.sized("tiny", tokenizer.vocabulary, positions=64))

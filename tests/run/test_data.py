@@ -23,14 +23,6 @@ def main(words: list[str]) -> int:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home" / "data_manifests"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NBKIT_HOME", str(folder.parent))
-    return folder
-
-
-@pytest.fixture
 def voice(tmp_path: Path) -> Path:
     """Three recordings and a list."""
     folder = tmp_path / "내 목소리"

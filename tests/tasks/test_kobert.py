@@ -22,31 +22,8 @@ from nbkit.train.device import tensors
 from nbkit.train.loop import fit
 from nbkit.train.trained import weights_fingerprint
 
+pytestmark = pytest.mark.usefixtures("small_kobert", "shared_folders")
 SHORT = {"stop_at": 30, "schedule_steps": 40, "warmup_steps": 5, "evaluate_every": 30, "save_every": 30}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    before, kobert.SIZES["tiny"] = kobert.SIZES["tiny"], {"hidden": 32, "layers": 2, "heads": 2, "filter": 64}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    kobert.SIZES["tiny"] = before
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kobert")
-    return {"NBKIT_OUTPUTS": str(folder / "outputs"), "NBKIT_CACHE": str(folder / "cache")}
-
-
-@pytest.fixture(autouse=True)
-def shared_folders(own_folders, folders, monkeypatch):
-    """Tests of this file share what was trained and cut into tokens before."""
-    for name, value in folders.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("NBKIT_DATA", raising=False)
 
 
 def train(task):
@@ -59,13 +36,9 @@ def preset(cls, **values):
 
 
 @pytest.fixture(scope="module")
-def pretrained(folders, small):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in folders.items():
-            patch.setenv(name, value)
-        patch.delenv("NBKIT_DATA", raising=False)
-        task = KoBERTPretrainTask(preset(KoBERTPretrain, learning_rate=5e-3, stop_at=60, schedule_steps=120))
-        result, run = train(task)
+def pretrained(folders, small_kobert):
+    task = KoBERTPretrainTask(preset(KoBERTPretrain, learning_rate=5e-3, stop_at=60, schedule_steps=120))
+    result, run = train(task)
     return SimpleNamespace(task=task, result=result, run=run)
 
 

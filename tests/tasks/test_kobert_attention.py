@@ -18,14 +18,8 @@ from nbkit.tasks.kobert_pretrain import KoBERTPretrain, KoBERTPretrainTask
 from nbkit.views import attention
 
 TEXT, SECOND = "배우의 연기는 별로였지만 이야기는 정말 재미있었어요.", "다시 보고  싶지는\t않아요."
+pytestmark = pytest.mark.usefixtures("small_kobert", "shared_folders")
 SHORT = {"stop_at": 4, "schedule_steps": 40, "warmup_steps": 5, "evaluate_every": 4, "save_every": 4}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    before, kobert.SIZES["tiny"] = kobert.SIZES["tiny"], {"hidden": 32, "layers": 2, "heads": 2, "filter": 64}
-    yield
-    kobert.SIZES["tiny"] = before
 
 
 @pytest.fixture(autouse=True)
@@ -35,36 +29,16 @@ def closed():
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kobert_attention")
-    return {"NBKIT_OUTPUTS": str(folder / "outputs"), "NBKIT_CACHE": str(folder / "cache")}
-
-
-@pytest.fixture(autouse=True)
-def shared_folders(own_folders, folders, monkeypatch):
-    for name, value in folders.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("NBKIT_DATA", raising=False)
-
-
-@pytest.fixture(scope="module")
-def runs(folders, small):
+def runs(folders, small_kobert):
     """Names of a pre-training, and of a run that began with it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in folders.items():
-            patch.setenv(name, value)
-        patch.delenv("NBKIT_DATA", raising=False)
-        start = kobert_attention._trained(KoBERTPretrainTask(KoBERTPretrain.preset("smoke", **SHORT)))
-        tuned = KoBERTClassify.preset("smoke", init_from=start, **SHORT)
-        return start, kobert_attention._trained(KoBERTClassifyTask(tuned))
+    start = kobert_attention._trained(KoBERTPretrainTask(KoBERTPretrain.preset("smoke", **SHORT)))
+    tuned = KoBERTClassify.preset("smoke", init_from=start, **SHORT)
+    return start, kobert_attention._trained(KoBERTClassifyTask(tuned))
 
 
 @pytest.fixture(scope="module")
-def subjects(runs, folders):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in folders.items():
-            patch.setenv(name, value)
-        return kobert_attention.open_subjects(KoBERTAttention())
+def subjects(runs):
+    return kobert_attention.open_subjects(KoBERTAttention())
 
 
 def config(**values):
