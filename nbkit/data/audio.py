@@ -125,7 +125,7 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
     except soundfile.LibsndfileError as error:
         raise AudioError(
             f"{path}: wanted WAV, FLAC, Ogg or MP3, got {size} bytes that do not read as one ({error.error_string}); "
-            "copy or download it again"
+            f"{remedy(path)}"
         ) from error
     missing = promised - len(wave) or _missing_bytes(path)
     if missing > 0:
@@ -173,16 +173,30 @@ def save(path: str | os.PathLike, wave: np.ndarray, rate: int) -> None:
         raise
 
 
-def log_mel(wave: np.ndarray, spec: MelSpec) -> np.ndarray:
-    """Log-mel spectrogram, float32 [C, F] of a wave [S]; F = spec.frames(S), the ends mirrored under the first and
-    last windows.
+def remedy(path: Path) -> str:
+    """What to do about a file that is no sound that can be read: films and what telephones record are converted."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
+        return f"it is a film or comes from a telephone; `ffmpeg -i {path.name} {path.stem}.wav` makes a WAV of it"
+    return "copy or download it again"
 
-    AudioError  shorter than half a window, or not finite
+
+def log_mel(wave: np.ndarray, spec: MelSpec) -> np.ndarray:
+    """Log-mel spectrogram, float32 [C, F] of a float wave [S]; F = spec.frames(S), the ends mirrored under the first
+    and last windows.
+
+    AudioError  shorter than half a window, not finite, or whole numbers, whose scale nobody knows
     """
-    wave = np.asarray(wave, dtype=np.float32)
+    wave = np.asarray(wave)
+    if not np.issubdtype(wave.dtype, np.floating):
+        raise AudioError(f"log_mel: wanted a float wave in [-1, 1], got {wave.dtype}; divide int16 samples by 32768")
+    wave = wave.astype(np.float32, copy=False)
     shortest = spec.window // 2 + 1
     if wave.ndim != 1 or len(wave) < shortest:
-        raise AudioError(f"log_mel: wanted a wave [S] of {shortest} samples or more, got {list(wave.shape)}")
+        raise AudioError(
+            f"log_mel: wanted a wave [S] of {shortest} samples or more, got {list(wave.shape)}; leave shorter ones out"
+        )
     if not np.isfinite(wave).all():
         raise AudioError("log_mel: wanted finite samples, got NaN or infinite ones; check the file with audio.load")
     magnitude = np.abs(_stft(np.pad(wave, spec.window // 2, mode="reflect"), spec))

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,14 +103,31 @@ class FeatureArchive:
                     progress(done)
 
     def frames(self, path: Path) -> int:
-        """Number of frames of an audio file."""
-        return self._by_stat[_stat(path)]["frames"]
+        """Number of frames of an audio file. SpeechError where they are not in the archive."""
+        return self._known(path)["frames"]
 
     def log_mel(self, path: Path) -> np.ndarray:
-        """[F, C] float32, natural log; read from disk when it is used."""
-        entry = self._by_stat[_stat(path)]
-        found = np.fromfile(self.path, np.float32, entry["frames"] * self.spec.bands, offset=entry["offset"])
+        """[F, C] float32, natural log; read from disk when it is used. SpeechError where other bytes lie there now."""
+        entry = self._known(path)
+        try:
+            found = np.fromfile(self.path, np.float32, entry["frames"] * self.spec.bands, offset=entry["offset"])
+        except OSError as error:
+            raise SpeechError(f"{self.path}: wanted features to read, got {error}; extract them again") from error
+        whole = len(found) == entry["frames"] * self.spec.bands
+        if not whole or entry.get("crc") not in (None, zlib.crc32(found.data)):  # older archives have no sum
+            raise SpeechError(
+                f"{self.path}: wanted the features of {path.name} that were written, got others: the file is damaged; "
+                "remove it and run again, which extracts them anew"
+            )
         return found.reshape(entry["frames"], self.spec.bands)
+
+    def _known(self, path: Path) -> dict[str, Any]:
+        try:
+            return self._by_stat[_stat(path)]
+        except KeyError:
+            raise SpeechError(
+                f"{self.path}: wanted features of {path}, got none, or of another version of it; extract() them first"
+            ) from None
 
     def _entry(self, path: Path, frames) -> dict[str, Any]:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -117,9 +135,13 @@ class FeatureArchive:
         if known is None:
             wave = audio.load(path, self.spec.rate, resample=True)
             noise = seeds.generator(0, "dither", content).random(len(wave), dtype=np.float32) - np.float32(0.5)
-            mel = audio.log_mel(wave + noise * np.float32(DITHER), self.spec).T
-            known = {"content": content, "offset": frames.tell(), "frames": len(mel)}
-            frames.write(np.ascontiguousarray(mel, np.float32).tobytes())
+            try:
+                mel = audio.log_mel(wave + noise * np.float32(DITHER), self.spec).T
+            except audio.AudioError as error:
+                raise audio.AudioError(f"{path}: {error}") from error
+            written = np.ascontiguousarray(mel, np.float32).tobytes()
+            known = {"content": content, "offset": frames.tell(), "frames": len(mel), "crc": zlib.crc32(written)}
+            frames.write(written)
         path_text, size, changed = _stat(path)
         return known | {"path": path_text, "size": size, "changed": changed}
 
@@ -131,7 +153,7 @@ class FeatureArchive:
         lines = self.index_path.read_bytes().split(b"\n")
         good = []
         for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
+            with contextlib.suppress(ValueError, LookupError, TypeError):  # cut, spoilt, or of another kind
                 entry = json.loads(line)
                 if self._end(entry) <= whole:
                     self._remember(entry)

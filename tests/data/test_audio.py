@@ -85,6 +85,12 @@ def test_each_bad_file_is_refused_with_its_path_and_reason(tmp_path: Path) -> No
         assert "; " in message.split("got", 1)[1], f"no remedy: {message}"
 
 
+def test_what_a_telephone_keeps_is_told_how_to_become_sound(tmp_path: Path) -> None:
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
+    with pytest.raises(AudioError, match=r"`ffmpeg -i a\.m4a a\.wav` makes a WAV of it"):
+        audio.load(tmp_path / "a.m4a", RATE)
+
+
 def test_a_cut_flac_is_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
     soundfile.write(tmp_path / "a.flac", noise, RATE)
@@ -197,6 +203,8 @@ def test_short_and_broken_waves_are_refused() -> None:
     with pytest.raises(AudioError, match="finite"):
         audio.log_mel(np.full(2000, np.nan), SPEC)
     assert audio.log_mel(np.zeros(2000), SPEC).max() == pytest.approx(np.log(SPEC.floor))
+    with pytest.raises(AudioError, match="wanted a float wave .*, got int16; divide int16 samples by 32768"):
+        audio.log_mel((30000 * tone()).astype(np.int16), MelSpec())
 
 
 # --- the description of a mel

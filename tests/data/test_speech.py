@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nbkit.data import audio, manifest, speech, text
-from nbkit.data.audio import MelSpec
+from nbkit.data.audio import AudioError, MelSpec
 from nbkit.data.batches import epoch_order
 from nbkit.data.speech import FeatureArchive, SpeechBatches, SpeechError, TokenReader, ValidationBatches
 
@@ -57,6 +57,39 @@ def test_an_interrupted_extraction_goes_on(tmp_path):
     for path, mel in zip(files, wanted):
         np.testing.assert_array_equal(found.log_mel(path), mel)
     assert all(json.loads(line) for line in found.index_path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("line", [bytes(50), b"\xff\xfe{", b"3", b"null", b"[1]", b"{}", b'{"offset": "a"}'])
+def test_a_spoilt_line_of_the_index_is_passed_over(tmp_path, line):
+    files = [tone(tmp_path / "a.wav", 220, 1)]
+    made = archive(files)
+    kept = made.index_path.read_bytes()
+    made.index_path.write_bytes(line + b"\n" + kept)
+    assert archive(files).frames(files[0]) == made.frames(files[0])
+    assert made.index_path.read_bytes() == kept, "an extraction removes it"
+
+
+@pytest.mark.parametrize("change", [lambda content: content[:100], lambda content: bytes(len(content))])
+def test_features_that_changed_are_told_and_extracted_anew(tmp_path, change):
+    files = [tone(tmp_path / "a.wav", 220, 1), tone(tmp_path / "b.wav", 330, 1)]
+    made = archive(files)
+    before = made.log_mel(files[1])
+    made.path.write_bytes(change(made.path.read_bytes()))
+    with pytest.raises(SpeechError, match=r"the features of b\.wav that were written, .*remove it and run again"):
+        made.log_mel(files[1])
+    made.path.unlink()
+    with pytest.raises(SpeechError, match="wanted features to read"):
+        made.log_mel(files[1])
+    np.testing.assert_array_equal(archive(files).log_mel(files[1]), before)
+
+
+def test_what_was_not_extracted_is_named(tmp_path):
+    made, later = archive([tone(tmp_path / "a.wav", 220, 1)]), tone(tmp_path / "b.wav", 220, 1)
+    for call in (made.frames, made.log_mel):
+        with pytest.raises(SpeechError, match=r"wanted features of .*b\.wav, got none, .* extract\(\) them first"):
+            call(later)
+    with pytest.raises(AudioError, match=r"c\.wav: log_mel: wanted a wave .*leave shorter ones out"):
+        archive([tone(tmp_path / "c.wav", 220, 0.01)])
 
 
 def test_a_missing_recording_is_named(tmp_path):
