@@ -110,7 +110,8 @@ class CheckpointStore:
 
     def steps(self) -> dict[int, Path]:
         """Step to folder, the newest first."""
-        found = {int(path.name.removeprefix(PREFIX)): path for path in self.folder.glob(f"{PREFIX}*") if path.is_dir()}
+        named = ((path.name.removeprefix(PREFIX), path) for path in self.folder.glob(f"{PREFIX}*") if path.is_dir())
+        found = {int(step): path for step, path in named if step.isdecimal()}  # "step-000000500 (1)" is a person's copy
         return dict(sorted(found.items(), reverse=True))
 
     def save(
@@ -327,6 +328,8 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder.name} cannot be read: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{MANIFEST} lacks {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise CheckpointError(f"{MANIFEST} is not that of a checkpoint ({error})") from error
 
 
 def _size(folder: Path) -> int:
@@ -339,7 +342,10 @@ def _written(folder: Path) -> float:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf8"))
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {type(found).__name__}")
+        return found
     except FileNotFoundError:
         raise CheckpointError(f"{MANIFEST} is missing") from None
     except (ValueError, OSError) as error:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -58,6 +59,9 @@ def flip(path):
         (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda f: (f / "manifest.json").write_text('{"step": 10'), "manifest.json cannot be read"),
         (lambda f: (f / "manifest.json").write_text('{"step": 10}'), "manifest.json lacks 'files'"),
+        (lambda f: (f / "manifest.json").write_text("[10]"), "manifest.json cannot be read: it holds list"),
+        (lambda f: (f / "manifest.json").write_bytes(bytes(100)), "manifest.json cannot be read"),
+        (lambda f: (f / "manifest.json").write_text('{"files": {"state.pt": 3}}'), "not that of a checkpoint"),
     ],
 )
 def test_damage_is_set_aside_and_told(store, damage, told):
@@ -74,6 +78,13 @@ def test_damage_is_set_aside_and_told(store, damage, told):
     assert [path.name for path in store.folder.glob("damaged-*")] == ["damaged-step-000000010"]
     save(store, 10)
     assert store.newest().step == 10
+
+
+def test_a_copy_that_somebody_made_is_no_checkpoint(store):
+    shutil.copytree(save(store, 5), store.folder / "step-000000005 (1)")
+    assert list(store.steps()) == [5]
+    assert store.newest(clean=True).step == 5
+    assert (store.folder / "step-000000005 (1)").exists()
 
 
 def test_none_readable_is_an_error_today_and_tomorrow(store):
