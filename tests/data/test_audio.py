@@ -203,7 +203,7 @@ def test_short_and_broken_waves_are_refused() -> None:
     with pytest.raises(AudioError, match="finite"):
         audio.log_mel(np.full(2000, np.nan), SPEC)
     assert audio.log_mel(np.zeros(2000), SPEC).max() == pytest.approx(np.log(SPEC.floor))
-    with pytest.raises(AudioError, match="wanted a float wave .*, got int16; divide int16 samples by 32768"):
+    with pytest.raises(AudioError, match=r"wanted a float wave .*, got int16; divide int16 samples by 32768"):
         audio.log_mel((30000 * tone()).astype(np.int16), MelSpec())
 
 
