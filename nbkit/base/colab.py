@@ -152,6 +152,7 @@ def setup() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")]))
     lacking = _lacking(home / "requirements-colab.txt")
     if lacking:
+        print(f"installing {', '.join(lacking)}: half a minute, once on a machine", flush=True)
         _install(lacking)
     done = f"installed {', '.join(lacking)}" if lacking else "nothing to install"
     print(f"nbkit {nbkit.__version__} from {home} on {where()}, {done}")

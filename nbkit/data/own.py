@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from nbkit.base import workspace
-from nbkit.data import content, manifest, rows, schema, unpack
+from nbkit.data import audio, content, manifest, rows, schema, unpack
 from nbkit.data.disk import DataError
 from nbkit.data.download import download, drive_id, kind_of
 from nbkit.data.rows import AUDIO_SUFFIXES, OTHER_AUDIO
@@ -65,7 +65,8 @@ def add(
     elif path.is_file() and path.suffix.lower() in LISTS:
         found, folder = _best([_guess(path.parent, path, wanted)], path), path.parent
     else:
-        got = "a file of another kind; unpack it yourself and add the folder" if path.is_file() else "nothing there"
+        got = "a file of another kind; put the recordings and their list into a folder and add that"
+        got = got if path.is_file() else "nothing there; check the path"
         raise DataError(
             f"wanted a folder, a zip or tar, a list of texts ({' '.join(LISTS)}) or an address in Google Drive, got "
             f"{source}: {got}"
@@ -273,7 +274,8 @@ def _rate(files: tuple[Path, ...]) -> int:
             continue  # the check that follows names it
     if not rates:
         raise DataError(
-            f"none of the recordings can be read as sound, the first is {files[0]}; wanted WAV, FLAC, MP3 or Ogg"
+            f"wanted recordings as WAV, FLAC, MP3 or Ogg, got none that can be read as sound, the first is {files[0]}; "
+            f"{audio.remedy(files[0])}"
         )
     return rates.most_common(1)[0][0]
 
