@@ -13,19 +13,33 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from nbkit.data.reading.characters import characters
+from nbkit.data.reading.english import read_english
+from nbkit.data.reading.korean import read_korean
+from nbkit.data.reading.pieces import text_of
+
 _DITHER = 60.0  # least significant bits: pocketsphinx is at a loss with the digital silence of made-up speech
 _RATE = 16_000  # Hz, of both recognisers
+_AT_ONCE = 30  # seconds that Whisper hears at once
+WHISPER = "openai/whisper-large-v3-turbo"
+_READERS = {"ko": read_korean, "en": read_english}
 
 
 class Errors(NamedTuple):
     """Edits from what was said to what was heard, and how long it was: counted in characters or in words."""
 
-    edits: int
+    substituted: int
+    left_out: int
+    put_in: int
     length: int
+
+    @property
+    def edits(self) -> int:
+        return self.substituted + self.left_out + self.put_in
 
     @property
     def rate(self) -> float:
@@ -38,36 +52,54 @@ class Recogniser(Protocol):
     def hear(self, wave: np.ndarray, rate: int) -> str: ...
 
 
-def normalised(text: str) -> str:
-    """Text as it is compared: without punctuation and case, one space between words, Hangul composed."""
-    text = unicodedata.normalize("NFC", text).casefold()
-    return " ".join(re.sub(r"[^\w\s']", " ", text).replace("_", " ").split())
+def normalised(text: str, language: str = "") -> str:
+    """Text as it is compared: without punctuation and case, one space between words, Hangul composed.
+
+    language  "ko" or "en" first writes numbers, signs and abbreviations as they are read aloud, so that "3시" and
+              "세 시" are the same words: a recogniser writes as it likes
+    """
+    if language in _READERS:
+        text = text_of(_READERS[language](characters(text)))
+    text = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
+    words = re.sub(r"[^\w\s']", " ", text).replace("_", " ").split()
+    return " ".join(word for one in words if (word := one.strip("'")))
 
 
-def character_errors(said: str, heard: str) -> Errors:
-    """Character errors without spaces, which are a matter of taste in Korean. raises ValueError for no text"""
-    return _errors(normalised(said).replace(" ", ""), normalised(heard).replace(" ", ""))
+def character_errors(said: str, heard: str, language: str = "") -> Errors:
+    """Character errors without spaces, which are a matter of taste in Korean; of Hangul a character is a syllable.
+
+    language  see normalised
+    raises    ValueError where nothing was said
+    """
+    return _errors(normalised(said, language).replace(" ", ""), normalised(heard, language).replace(" ", ""))
 
 
-def word_errors(said: str, heard: str) -> Errors:
-    """Word errors. raises ValueError where nothing was said"""
-    return _errors(normalised(said).split(), normalised(heard).split())
+def word_errors(said: str, heard: str, language: str = "") -> Errors:
+    """Word errors, words being what stands between spaces. language and errors: see character_errors"""
+    return _errors(normalised(said, language).split(), normalised(heard, language).split())
 
 
 def _errors(said: Sequence[str], heard: Sequence[str]) -> Errors:
     if not said:
         raise ValueError("an error rate wants a text with at least one letter, got none; leave that sentence out")
-    return Errors(edit_distance(said, heard), len(said))
+    return Errors(*edits(said, heard), len(said))
 
 
-def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
-    """Insertions, deletions and substitutions from a to b, as few as there can be (Levenshtein)."""
-    row = list(range(len(b) + 1))
+def edits(a: Sequence[str], b: Sequence[str]) -> tuple[int, int, int]:
+    """Substitutions, deletions and insertions from a to b, as few as there can be (Levenshtein).
+
+    Of ways with equally few edits it takes the one with the fewest substitutions. One number holds all of a cell:
+    edits, of them substitutions, of them deletions.
+    """
+    put_in, left_out, substituted = 1 << 40, (1 << 40) + 1, (1 << 40) + (1 << 20)
+    row = [put_in * j for j in range(len(b) + 1)]
     for i, x in enumerate(a, 1):
-        before, row[0] = row[0], i
+        before, row[0] = row[0], left_out * i
         for j, y in enumerate(b, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]
+            changed = before if x == y else before + substituted
+            before, row[j] = row[j], min(row[j] + left_out, row[j - 1] + put_in, changed)
+    all_of_them, wrong, lost = row[-1] >> 40, (row[-1] >> 20) % (1 << 20), row[-1] % (1 << 20)
+    return wrong, lost, all_of_them - wrong - lost
 
 
 def _at_16_khz(wave: np.ndarray, rate: int) -> np.ndarray:
@@ -146,15 +178,29 @@ class Whisper:
     """OpenAI's Whisper through transformers, for Korean and any other language it knows; needs a GPU to be quick.
 
     model     a name of the Hugging Face hub, downloaded at first use, or a folder
-    language  as "korean"
+    language  as "ko" or "korean"
+    raises    ImportError where transformers is missing, OSError where there is no such model, both with the remedy
     """
 
-    def __init__(self, model: str = "openai/whisper-large-v3-turbo", language: str = "korean"):
-        from transformers import pipeline
-
-        self.pipeline = pipeline("automatic-speech-recognition", model=model)
+    def __init__(self, model: str = WHISPER, language: str = "ko"):
+        try:
+            from transformers import pipeline
+        except ImportError:
+            raise ImportError("this wants transformers, which is not installed: pip install 'nbkit[hf]'") from None
+        try:
+            self.pipeline = pipeline("automatic-speech-recognition", model=model)
+        except (OSError, ValueError) as error:  # what transformers raises for no such model, and for no model
+            raise OSError(
+                f"wanted the recogniser {model!r} of the Hugging Face hub, or a folder of that name, got: "
+                f"{str(error).splitlines()[0]}; check the name, and the connection at first use"
+            ) from None
         self.language = language
 
     def hear(self, wave: np.ndarray, rate: int) -> str:
-        asked = {"raw": _at_16_khz(wave, rate), "sampling_rate": _RATE}
-        return self.pipeline(asked, generate_kwargs={"language": self.language})["text"].strip()  # type: ignore[index]
+        samples = _at_16_khz(wave, rate)
+        found: Any = self.pipeline(
+            {"raw": samples, "sampling_rate": _RATE},
+            generate_kwargs={"language": self.language, "task": "transcribe"},
+            return_timestamps=len(samples) > _AT_ONCE * _RATE,  # longer ones go on where the last one lies
+        )
+        return found["text"].strip()

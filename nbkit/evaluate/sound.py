@@ -1,11 +1,13 @@
 """How one recording of a sentence differs from another: spectrum, melody, pace; and what is plainly wrong with one.
 
 Two recordings are laid on each other by time warping of their cepstra, so length alone costs nothing there; how the
-lengths differ is a measure of its own. Nothing here depends on how loud a recording is.
+lengths differ is a measure of its own. A comparison does not depend on how loud a recording is, nor on an offset that
+is added to it; it takes a byte for each pair of frames, 107 MB for two recordings of a minute.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +19,14 @@ from nbkit.evaluate.speech import DECIBEL, dtw
 ORDER = 24
 MCD_NAME = (
     f"MCD, dB: coefficients 1 to {ORDER} of the orthonormal DCT of a natural-log mel within 80 dB of its peak, "
-    "Euclidean, per band, mean along DTW"
+    "frames half a hop apart, Euclidean, per band, mean along DTW"
 )
 _RANGE = 80.0  # dB below the loudest band that still count
 _FAINT = -60.0  # dB of full scale below which nothing is heard
 _QUIET = 40.0  # dB below the loudest 20 ms where silence begins
 _BLOCK = 0.02  # seconds
 _FULL = 0.999  # of full scale
+_FLAT, _FLAT_RUN = 1e-4, 3  # of the own extreme; samples in a row that are as near to it, where a top was cut off
 _ALIKE, _SOONEST, _LATEST = 0.97, 0.2, 2.0  # cosine of cepstra that count as one sound; seconds to its repetition
 
 
@@ -47,7 +50,7 @@ class Faults(NamedTuple):
 
     silence     seconds of its longest pause between two sounds
     edges       seconds of silence before the first sound and after the last
-    clipped     share of samples at full scale
+    clipped     share of samples at full scale, or in a flat top of the wave however loud it is
     repeated    seconds of the longest stretch that comes again within two seconds
     """
 
@@ -77,23 +80,35 @@ def cepstrum(log_mel: np.ndarray, order: int = ORDER) -> np.ndarray:
 def compare(wave: np.ndarray, reference: np.ndarray, spec: MelSpec) -> Comparison:
     """How a recording [S] differs from another of the same sentence [S'], both of spec.rate, float in [-1, 1].
 
+    Cepstra are taken twice a hop: at 256 samples a later start of some of them would alone cost up to 2 dB, at 128 it
+    costs 0.3 to 1.3, and what is really different costs the same.
     raises ValueError for a recording that is silent or not finite
     """
-    ends = [sounding(one, spec.rate) for one in (wave, reference)]
-    waves = [one[start:end] for one, (start, end) in zip((wave, reference), ends)]
-    mels = [audio.log_mel(one, spec) for one in waves]
-    a, b = (cepstrum(mel) for mel in mels)
+    waves = [_levelled(one, spec.rate) for one in (wave, reference)]
+    fine = replace(spec, hop=max(1, spec.hop // 2))
+    a, b = (cepstrum(audio.log_mel(one, fine)) for one in waves)
     warp = dtw(a, b)
-    mine, theirs = (pitch.f0(one, spec.rate, spec.hop)[: len(c)] for one, c in zip(waves, (a, b)))
-    heard, wanted = mine[warp.path[:, 0]], theirs[warp.path[:, 1]]
+    places = np.rint(warp.path * (fine.hop / spec.hop)).astype(int)  # frames of the pitch, which is slow to find
+    heard, wanted = (
+        tones[np.minimum(place, len(tones) - 1)]
+        for tones, place in zip((pitch.f0(one, spec.rate, spec.hop) for one in waves), places.T)
+    )
     voiced = ~np.isnan(heard) & ~np.isnan(wanted)
     cents = 1200 * np.log2(heard[voiced] / wanted[voiced])
     return Comparison(
-        mcd=float(warp.distance / np.sqrt(len(mels[0])) * DECIBEL),
+        mcd=float(warp.distance / np.sqrt(spec.bands) * DECIBEL),
         f0_rmse=float(np.sqrt((cents**2).mean())) if cents.size else float("nan"),
         voicing_error=float((np.isnan(heard) != np.isnan(wanted)).mean()),
         pace=float(np.log(len(waves[0]) / len(waves[1]))),
     )
+
+
+def _levelled(wave: np.ndarray, rate: int) -> np.ndarray:
+    """From the first sound to the last, around 0 and with a peak of 1, since a mel has a floor."""
+    start, end = sounding(wave, rate)
+    wave = np.asarray(wave, np.float64)[start:end]
+    wave = wave - wave.mean()
+    return (wave / np.abs(wave).max()).astype(np.float32)
 
 
 def mel_errors(log_mel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -127,7 +142,7 @@ def _loud(wave: np.ndarray, rate: int) -> np.ndarray:
     if wave.ndim != 1 or not wave.size or not np.isfinite(wave).all():
         raise ValueError(f"wanted a finite wave [S] of a sample or more, got shape {wave.shape}; mix or mend it")
     block = round(_BLOCK * rate)
-    padded = np.pad(wave, (0, -len(wave) % block))
+    padded = np.pad(wave - np.median(wave), (0, -len(wave) % block))  # the median is what pauses are, mean and all
     level = np.sqrt((padded.reshape(-1, block) ** 2).mean(1))
     if not level.max() > 1e-4:
         raise ValueError("wanted a recording with a sound in it, this one is silent; look where it was made")
@@ -148,9 +163,22 @@ def faults(wave: np.ndarray, spec: MelSpec) -> Faults:
     return Faults(
         silence=float(pauses.max() * _BLOCK) if pauses.size else 0.0,
         edges=(start + len(wave) - end) / spec.rate,
-        clipped=float((np.abs(wave) >= _FULL).mean()),
+        clipped=_clipped(wave),
         repeated=_repeated(wave[start:end], spec),
     )
+
+
+def _clipped(wave: np.ndarray) -> float:
+    """Share of samples at full scale or in a row of some that all lie at one extreme of the wave."""
+    wave = np.asarray(wave, np.float64)
+    cut = np.abs(wave) >= _FULL
+    for side in (wave, -wave):
+        top = side >= side.max() - _FLAT * np.abs(wave).max()
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], top.view(np.int8), [0]])))
+        for first, stop in zip(edges[::2], edges[1::2]):
+            if stop - first >= _FLAT_RUN:
+                cut[first:stop] = True
+    return float(cut.mean())
 
 
 def _repeated(wave: np.ndarray, spec: MelSpec) -> float:

@@ -14,13 +14,17 @@ from nbkit.base.params import Params, param
 from nbkit.data import audio, manifest
 from nbkit.data.audio import MelSpec
 from nbkit.data.manifest import Dataset, Utterance
-from nbkit.evaluate import recognise, sound, text
+from nbkit.evaluate import agreement, recognise, sound, text
 from nbkit.evaluate.recognise import Recogniser
 from nbkit.tasks import intelligibility, voices
-from nbkit.tasks.intelligibility import Heard, Said
+from nbkit.tasks.intelligibility import Ear, Heard, Said
+from nbkit.views.player import Sound
 
 Wave = np.ndarray
 MEASURES = {"mcd": "MCD, dB", "f0_rmse": "F0, cents", "voicing_error": "voicing", "pace": "pace", "cer": "CER"}
+AS_IT_IS, HARMLESS = "as it is", ("half as loud", "5 ms later")
+SURE = 0.99  # of the interval by which a measure is said to have noticed: there are some thirty of them
+_NEAREST = {"jje": "ko"}  # of a language that Whisper does not know, the one that is most like it
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class EvaluateSpeech(Params):
     source: str = param(
         "", "A voice to measure: a run of 22_glow_train, on its own data set; or an export. Empty measures none."
     )
+    recogniser: str = param(
+        "auto",
+        "Who listens: auto, none, pocketsphinx, or a Whisper as openai/whisper-large-v3-turbo (1.6 GB).",
+    )
     noise_scale: float = param(0.333, "Temperature of the voice.", low=0.0, high=2.0)
     listening: str = param("", "Name of a run of 71_listening_test. Empty takes the newest that was answered.")
     seed: int = param(0, "Decides the noise, and the draws behind the intervals.", low=0)
@@ -41,9 +49,13 @@ class EvaluateSpeech(Params):
 
 @dataclass(frozen=True)
 class Measured:
-    """One value of each measure for each sentence: {"mcd": [N], ...}; NaN where a measure says nothing."""
+    """One value of each measure for each sentence: {"mcd": [N], ...}; NaN where a measure says nothing.
+
+    heard  what a recogniser made of each sentence; empty where nobody listened
+    """
 
     values: Mapping[str, np.ndarray]
+    heard: Sequence[str] = ()
 
     def mean(self, name: str) -> float:
         """The mean over sentences that have a value; NaN where none has."""
@@ -70,10 +82,11 @@ class Bench:
         rows = self.dataset.rows
         self.rows: list[Utterance] = [rows[i] for i in spread(len(rows), config.count)]
         self.waves: list[Wave] = [audio.load(row.audio, self.spec.rate, resample=True) for row in self.rows]
-        self.recogniser = hearing(self.dataset)
+        listener = hearing(self.dataset, config.recogniser)
+        self.ear = Ear(listener, self.dataset.language, config.seed) if listener else None
 
     def spoilt(self) -> dict[str, list[Wave]]:
-        """The sentences in every way in which they are spoilt; "as it is" is the first."""
+        """The sentences in every way in which they are spoilt; AS_IT_IS is the first."""
         return {name: [spoil(wave, n) for n, wave in enumerate(self.waves)] for name, spoil in self._ways().items()}
 
     def _ways(self) -> dict[str, Callable[[Wave, int], Wave]]:
@@ -81,8 +94,9 @@ class Bench:
 
         rate, seed = self.spec.rate, self.config.seed
         return {
-            "as it is": lambda wave, n: wave,
-            "half as loud": lambda wave, n: 0.5 * wave,
+            AS_IT_IS: lambda wave, n: wave,
+            HARMLESS[0]: lambda wave, n: 0.5 * wave,
+            HARMLESS[1]: lambda wave, n: np.pad(wave, (round(0.005 * rate), 0)),
             "pitch, 2 semitones up": lambda wave, n: librosa.effects.pitch_shift(wave, sr=rate, n_steps=2),
             "a fifth slower": lambda wave, n: librosa.effects.time_stretch(wave, rate=1 / 1.2),
             "noise, 20 dB below": lambda wave, n: noisy(wave, 20.0, seeds.generator(seed, "noise", n)),
@@ -96,22 +110,41 @@ class Bench:
         found = [sound.compare(wave, given, self.spec) for wave, given in zip(waves, self.waves, strict=True)]
         values = {name: np.array([getattr(one, name) for one in found]) for name in sound.Comparison._fields}
         values["pace"] = np.abs(values["pace"])
-        values["cer"] = self.error_rates(waves, [row.text for row in self.rows])
-        return Measured(values)
+        heard = [self.ear.recogniser.hear(wave, self.spec.rate) for wave in waves] if self.ear else []
+        values["cer"] = self._error_rates(heard)
+        return Measured(values, heard)
 
-    def error_rates(self, waves: Sequence[Wave], said: Sequence[str]) -> np.ndarray:
+    def _error_rates(self, heard: Sequence[str]) -> np.ndarray:
         """The character error rate of each recording; NaN where nobody can listen."""
-        if self.recogniser is None:
-            return np.full(len(waves), np.nan)
-        heard = [self.recogniser.hear(wave, self.spec.rate) for wave in waves]
-        return np.array([recognise.character_errors(a, b).rate for a, b in zip(said, heard)])
+        if self.ear is None:
+            return np.full(len(self.rows), np.nan)
+        language = self.ear.language
+        pairs = zip(self.rows, heard, strict=True)
+        return np.array([recognise.character_errors(row.text, text, language).rate for row, text in pairs])
 
 
-def hearing(dataset: Dataset) -> Recogniser | None:
-    """Somebody who can listen: pocketsphinx for English where it is installed, nobody else without a download."""
-    if dataset.language != "en" or importlib.util.find_spec("pocketsphinx") is None:
+def hearing(dataset: Dataset, name: str = "auto") -> Recogniser | None:
+    """Somebody who can listen to a data set; see EvaluateSpeech.recogniser. None where that is nobody.
+
+    raises  ValueError for a name that is none and for pocketsphinx with another language than English; what is not
+            installed, or not there, raises as evaluate.recognise does
+    """
+    english = dataset.language == "en"
+    if name == "none" or (name == "auto" and not (english and importlib.util.find_spec("pocketsphinx"))):
         return None
-    return recognise.Sphinx([row.text for row in dataset.rows])
+    if name in ("auto", "pocketsphinx"):
+        if not english:
+            raise ValueError(
+                f"pocketsphinx hears English, {dataset.name} is {dataset.language!r}; "
+                f"take a Whisper, as recogniser {recognise.WHISPER}"
+            )
+        return recognise.Sphinx([recognise.normalised(row.text, dataset.language) for row in dataset.rows])
+    if "/" not in name:
+        raise ValueError(
+            f"a recogniser wants auto, none, pocketsphinx or a name of the Hugging Face hub, got {name!r}; "
+            f"take {recognise.WHISPER}"
+        )
+    return recognise.Whisper(name, _NEAREST.get(dataset.language, dataset.language))
 
 
 def noisy(wave: Wave, decibel: float, draw: np.random.Generator) -> Wave:
@@ -140,34 +173,85 @@ def told(measured: Measured, name: str, seed: int) -> str:
 
 
 def moved(measured: Mapping[str, Measured], seed: int) -> dict[str, list[str]]:
-    """For each way of spoiling the measures whose interval lies above all that "half as loud" brought about."""
-    still = {name: float(np.nanmax(values)) if not np.isnan(values).all() else 0.0
-             for name, values in measured["half as loud"].values.items()}  # fmt: skip
-    return {
-        way: [name for name in MEASURES if one.interval(name, seed).low > still[name] + 1e-6]
-        for way, one in measured.items()
-    }
+    """For each way of spoiling the measures that are greater than what is harmless makes them, sentence by sentence.
+
+    The interval of that difference, over sentences, has to lie above zero, and it is one of SURE.
+    """
+    harmless = {name: np.fmax(*(measured[way].values[name] for way in HARMLESS)) for name in MEASURES}
+    found: dict[str, list[str]] = {}
+    for way in measured:
+        if way not in (AS_IT_IS, *HARMLESS):
+            more = {name: measured[way].values[name] - harmless[name] for name in MEASURES}
+            found[way] = [name for name, values in more.items() if _above_zero(values[~np.isnan(values)], seed)]
+    return found
+
+
+def _above_zero(values: np.ndarray, seed: int) -> bool:
+    return len(values) > 1 and text.interval(lambda x: x.mean(-1), values, seed=seed, level=SURE).low > 1e-6
 
 
 def correlations(measured: Mapping[str, Measured], seed: int) -> list[tuple[str, ...]]:
-    """Spearman correlations between measures over all spoilt sentences, each with its interval."""
+    """Spearman correlations between measures over all spoilt sentences, each with its interval over sentences.
+
+    A sentence that is drawn comes with all the ways in which it was spoilt.
+    """
     columns = {
-        name: np.concatenate([one.values[name] for way, one in measured.items() if way != "as it is"])
+        name: {
+            (way, str(n)): float(value)
+            for way, one in measured.items()
+            if way not in (AS_IT_IS, *HARMLESS)
+            for n, value in enumerate(one.values[name])
+            if not np.isnan(value)
+        }
         for name in MEASURES
     }
-    lines = []
-    for a in MEASURES:
-        line: list[str] = [MEASURES[a]]
-        for b in MEASURES:
-            known = ~np.isnan(columns[a]) & ~np.isnan(columns[b])
-            x, y = columns[a][known], columns[b][known]
-            if a == b or len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-                line.append("")
-                continue
-            low, high = text.interval(text.spearman, x, y, seed=seed)
-            line.append(f"{float(text.spearman(x, y)):.2f} ({low:.2f} to {high:.2f})")
-        lines.append(tuple(line))
-    return lines
+    return [(MEASURES[a], *(_correlation(columns[a], columns[b], seed) if a != b else "" for b in MEASURES))
+            for a in MEASURES]  # fmt: skip
+
+
+def _correlation(one: Mapping[agreement.Sound, float], other: Mapping[agreement.Sound, float], seed: int) -> str:
+    try:
+        found = agreement.agree(one, other, seed=seed).spearman
+    except ValueError:  # nothing to correlate
+        return ""
+    return f"{found.value:.2f}" if np.isnan(found.low) else f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def failures(
+    bench: Bench, spoilt: Mapping[str, Sequence[Wave]], measured: Mapping[str, Measured], each: int = 1
+) -> list[Sound]:
+    """Of each way of spoiling the sentences that were understood worst, as a page of players takes them."""
+    texts = [row.text for row in bench.rows]
+    ways = [way for way in measured if way not in (AS_IT_IS, *HARMLESS)]
+    return [one for way in ways for one in _worst(bench, way, spoilt[way], texts, measured[way].heard, each)]
+
+
+def failures_of_the_voice(
+    bench: Bench, said: Mapping[str, Said], understood: Mapping[str, Heard], each: int = 3
+) -> list[Sound]:
+    """The sentences of the voice that were understood worst, of each group."""
+    heard = {name: understood.get(f"{name} sentences, spoken") for name in said}
+    return [
+        one
+        for name, group in said.items()
+        if (own := heard[name])
+        for one in _worst(bench, f"{name} sentence", group.spoken, group.texts, own.texts, each)
+    ]
+
+
+def _worst(
+    bench: Bench, name: str, waves: Sequence[Wave], said: Sequence[str], heard: Sequence[str], each: int
+) -> list[Sound]:
+    """The sentences with the highest character error rates, those without an error left out."""
+    if bench.ear is None or not heard:
+        return []
+    errors = [recognise.character_errors(*pair, bench.ear.language) for pair in zip(said, heard, strict=True)]
+    order = sorted(range(len(errors)), key=lambda n: -errors[n].rate)[:each]
+    return [
+        Sound(waves[n], bench.spec.rate, f"{name}, CER {errors[n].rate:.2f}", f"said: {said[n]} | heard: {heard[n]}")
+        for n in order
+        if errors[n].edits
+    ]
 
 
 def spoken(bench: Bench) -> dict[str, Said]:
@@ -199,18 +283,15 @@ def of_the_voice(bench: Bench, said: Mapping[str, Said]) -> list[tuple[str, ...]
 
 def understood(bench: Bench, said: Mapping[str, Said]) -> dict[str, Heard]:
     """What a recogniser makes of the voice and of the recordings; nothing where either is missing."""
-    if bench.recogniser is None or not said:
-        return {}
-    return intelligibility.compare(bench.recogniser, said, bench.spec, bench.config.seed)
+    return intelligibility.compare(bench.ear, said, bench.spec) if bench.ear and said else {}
 
 
 def understood_by_step(bench: Bench, said: Mapping[str, Said]) -> dict[int, Heard]:
     """The same of the new sentences (of the known, where there are none) at each checkpoint of the run."""
     rows = [*(said["new"].rows or said["known"].rows)] if said else []
-    if bench.recogniser is None or len(rows) < 2:
+    if bench.ear is None or len(rows) < 2:
         return {}
-    config = bench.config
-    return intelligibility.by_step(bench.recogniser, config.source, rows, config.noise_scale, seed=config.seed)
+    return intelligibility.by_step(bench.ear, bench.config.source, rows, bench.config.noise_scale)
 
 
 def spread(rows: int, count: int) -> list[int]:

@@ -41,8 +41,24 @@ def test_loudness_changes_nothing(measured):
     assert measured["quiet"] == pytest.approx((0.0, 0.0, 0.0, 0.0), abs=1e-3)
 
 
+def test_level_and_offset_change_nothing_however_small(wave):
+    """A mel has a floor, so a recording 60 dB down would else lose its quiet parts; an offset would be a sound."""
+    for other in (0.001 * wave, wave + 0.1, -0.5 * wave):
+        found = sound.compare(other, wave, SPEC)
+        assert found == pytest.approx((0.0, 0.0, 0.0, 0.0), abs=0.02), other[:3]
+    assert sound.faults(wave + 0.1, SPEC).edges == pytest.approx(sound.faults(wave, SPEC).edges, abs=0.021)
+
+
+def test_a_later_start_is_the_floor_of_each_measure(wave):
+    """Frames fall on other samples: what the notebook calls harmless, and no less than nothing."""
+    for shift in (30, 110, 128):
+        found = sound.compare(np.pad(wave, (shift, 0)), wave, SPEC)
+        assert found.mcd < 1
+        assert abs(found.pace) < 0.02
+
+
 def test_silence_around_it_changes_next_to_nothing(measured):
-    assert measured["edges"].mcd < 1.5, "frames fall on other samples, which is not nothing"
+    assert measured["edges"].mcd < 1.4, "frames fall on other samples, which is not nothing"
     assert abs(measured["edges"].pace) < 0.01
 
 
@@ -78,6 +94,8 @@ def test_faults_are_found(wave):
     assert clean.clipped == 0
     assert clean.repeated < 0.25
     assert sound.faults(np.clip(8 * wave, -1, 1), SPEC).clipped > 0.01
+    assert sound.faults(0.3 * np.clip(8 * wave, -1, 1), SPEC).clipped > 0.01, "clipped, and then made quieter"
+    assert sound.faults(0.3 * np.sin(np.arange(SPEC.rate) / 36).astype(np.float32), SPEC).clipped == 0, "a low hum"
     assert sound.faults(np.pad(wave, (0, SPEC.rate)), SPEC).edges == pytest.approx(clean.edges + 1, abs=0.03)
     middle, second = len(wave) // 2, SPEC.rate
     pause = np.insert(wave, middle, np.zeros(second))
