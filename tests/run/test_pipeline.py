@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from nbkit.base import workspace
 from nbkit.base.params import Params, param
 from nbkit.data import manifest
 from nbkit.run import points, stages, standing
@@ -27,6 +28,7 @@ METADATA = {
 }
 SETTINGS = """
 from dataclasses import dataclass
+from nbkit.base import workspace
 from nbkit.base.params import Params, param
 
 @dataclass(frozen=True)
@@ -179,6 +181,13 @@ def test_a_bad_pipeline_is_refused_in_words(workshop, text, told):
     (workshop / "tiny.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(PipelineError, match=told):
         stages.read(workshop / "tiny.yaml")
+
+
+@pytest.mark.torch
+def test_the_pipelines_that_are_shipped_fit_their_notebooks():
+    found = {path.stem: stages.read(path) for path in (workspace.root() / "notebooks").glob("*.yaml")}
+    assert {"speech", "kobert"} <= found.keys()
+    assert not [name for stage in found["kobert"].stages.values() for name in stage.unfollowed()]
 
 
 @dataclass(frozen=True)
