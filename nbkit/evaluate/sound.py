@@ -77,29 +77,46 @@ def cepstrum(log_mel: np.ndarray, order: int = ORDER) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(dct(within, axis=0, norm="ortho"))[1 : order + 1].T)
 
 
-def compare(wave: np.ndarray, reference: np.ndarray, spec: MelSpec) -> Comparison:
-    """How a recording [S] differs from another of the same sentence [S'], both of spec.rate, float in [-1, 1].
+class Heard(NamedTuple):
+    """What a comparison looks at in one recording, from its first sound to its last.
+
+    cepstra   [F', ORDER]  twice a hop
+    tones     [F]          Hz, NaN without a pitch; once a hop, for they are slow to find
+    samples
+    """
+
+    cepstra: np.ndarray
+    tones: np.ndarray
+    samples: int
+
+
+def heard(wave: np.ndarray, spec: MelSpec) -> Heard:
+    """What to compare of a recording [S] of spec.rate, float in [-1, 1].
 
     Cepstra are taken twice a hop: at 256 samples a later start of some of them would alone cost up to 2 dB, at 128 it
     costs 0.3 to 1.3, and what is really different costs the same.
-    raises ValueError for a recording that is silent or not finite
+    raises  ValueError for a recording that is silent or not finite
     """
-    waves = [_levelled(one, spec.rate) for one in (wave, reference)]
+    wave = _levelled(wave, spec.rate)
     fine = replace(spec, hop=max(1, spec.hop // 2))
-    a, b = (cepstrum(audio.log_mel(one, fine)) for one in waves)
-    warp = dtw(a, b)
-    places = np.rint(warp.path * (fine.hop / spec.hop)).astype(int)  # frames of the pitch, which is slow to find
-    heard, wanted = (
-        tones[np.minimum(place, len(tones) - 1)]
-        for tones, place in zip((pitch.f0(one, spec.rate, spec.hop) for one in waves), places.T)
+    return Heard(cepstrum(audio.log_mel(wave, fine)), pitch.f0(wave, spec.rate, spec.hop), len(wave))
+
+
+def compare(wave: np.ndarray | Heard, reference: np.ndarray | Heard, spec: MelSpec) -> Comparison:
+    """How a recording [S] differs from another of the same sentence [S'], or what was `heard` of them."""
+    one, other = (given if isinstance(given, Heard) else heard(given, spec) for given in (wave, reference))
+    warp = dtw(one.cepstra, other.cepstra)
+    mine, theirs = (
+        own.tones[np.rint(places * ((len(own.tones) - 1) / max(1, len(own.cepstra) - 1))).astype(int)]
+        for own, places in zip((one, other), warp.path.T)
     )
-    voiced = ~np.isnan(heard) & ~np.isnan(wanted)
-    cents = 1200 * np.log2(heard[voiced] / wanted[voiced])
+    voiced = ~np.isnan(mine) & ~np.isnan(theirs)
+    cents = 1200 * np.log2(mine[voiced] / theirs[voiced])
     return Comparison(
         mcd=float(warp.distance / np.sqrt(spec.bands) * DECIBEL),
         f0_rmse=float(np.sqrt((cents**2).mean())) if cents.size else float("nan"),
-        voicing_error=float((np.isnan(heard) != np.isnan(wanted)).mean()),
-        pace=float(np.log(len(waves[0]) / len(waves[1]))),
+        voicing_error=float((np.isnan(mine) != np.isnan(theirs)).mean()),
+        pace=float(np.log(one.samples / other.samples)),
     )
 
 

@@ -82,6 +82,7 @@ class Bench:
         rows = self.dataset.rows
         self.rows: list[Utterance] = [rows[i] for i in spread(len(rows), config.count)]
         self.waves: list[Wave] = [audio.load(row.audio, self.spec.rate, resample=True) for row in self.rows]
+        self.heard = [sound.heard(wave, self.spec) for wave in self.waves]
         listener = hearing(self.dataset, config.recogniser)
         self.ear = Ear(listener, self.dataset.language, config.seed) if listener else None
 
@@ -107,7 +108,7 @@ class Bench:
 
     def measure(self, waves: Sequence[Wave]) -> Measured:
         """Every measure of one recording a sentence, against the recordings of the data set."""
-        found = [sound.compare(wave, given, self.spec) for wave, given in zip(waves, self.waves, strict=True)]
+        found = [sound.compare(wave, given, self.spec) for wave, given in zip(waves, self.heard, strict=True)]
         values = {name: np.array([getattr(one, name) for one in found]) for name in sound.Comparison._fields}
         values["pace"] = np.abs(values["pace"])
         heard = [self.ear.recogniser.hear(wave, self.spec.rate) for wave in waves] if self.ear else []

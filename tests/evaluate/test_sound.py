@@ -37,6 +37,10 @@ def test_the_same_is_the_same(wave):
     assert sound.compare(wave, wave, SPEC) == pytest.approx((0.0, 0.0, 0.0, 0.0), abs=1e-5)
 
 
+def test_what_was_heard_once_serves_again(wave, measured):
+    assert sound.compare(0.2 * wave, sound.heard(wave, SPEC), SPEC) == measured["quiet"]
+
+
 def test_loudness_changes_nothing(measured):
     assert measured["quiet"] == pytest.approx((0.0, 0.0, 0.0, 0.0), abs=1e-3)
 
