@@ -231,5 +231,5 @@ def _fields(cls: type[Params]) -> tuple[Field, ...]:
 
 def _unknown(problem: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ";"
-    return f"{problem}{meant} It has {', '.join(known) or 'none'}"
+    meant = f"did you mean {near[0]}? It" if near else "it"
+    return f"{problem}; {meant} has {', '.join(known) or 'none'}"

@@ -35,8 +35,9 @@ def add_values(parser: argparse.ArgumentParser) -> None:
     """Add `-p NAME VALUE`, whose value may begin with a hyphen once `guarded` has seen it."""
     shown = ("NAME", "VALUE")
     parser.add_argument(
-        "-p", dest="values", nargs=2, metavar=shown, action="append", default=[], type=lambda w: w.removeprefix(_GUARD)
-    )
+        "-p", dest="values", nargs=2, metavar=shown, action="append", default=[], type=lambda w: w.removeprefix(_GUARD),
+        help="set a parameter; as often as needed",
+    )  # fmt: skip
 
 
 def guarded(words: list[str]) -> list[str]:

@@ -42,7 +42,8 @@ class Notebook(NamedTuple):
 def notebooks() -> list[Notebook]:
     """All notebooks of the project in their order, each with an address that opens it from where this code runs."""
     names = [path.stem for path in sorted((workspace.root() / "notebooks").glob("*.ipynb"))]
-    told = {row[1]: row.groups()[1:] for row in _ROW.finditer((workspace.root() / "README.md").read_text("utf-8"))}
+    page = (workspace.root() / "README.md").read_text(encoding="utf-8")
+    told = {name: (about, cost) for name, about, cost in _ROW.findall(page)}
     groups = [GROUPS.get(name[0], "") for name in names]
     shown = [group if group != before else "" for group, before in zip(groups, ["", *groups], strict=False)]
     return [
