@@ -202,3 +202,32 @@ def test_bad_shapes_are_refused():
         GlowTTSConfig(vocabulary=3, split=3)
     with pytest.raises(ValueError, match="size must be one of tiny, small, paper, got 'huge'"):
         sized("huge", vocabulary=3)
+
+
+def test_parts_of_different_batches_are_refused():
+    tokens, token_lengths, mel, frame_lengths = batch()
+    for given in (
+        (tokens[:1], token_lengths, mel, frame_lengths),
+        (tokens, token_lengths[:1], mel, frame_lengths),
+        (tokens, token_lengths, mel[:, :6], frame_lengths),
+    ):
+        with pytest.raises(ValueError, match=r"wanted tokens \[B, T\], mel \[B, 8, F\] .*take them from one batch"):
+            model()(*given)
+
+
+@pytest.mark.parametrize(
+    "how", [{"length_scale": 0.0}, {"length_scale": float("nan")}, {"noise_scale": float("nan")}, {"noise_scale": -1}]
+)
+def test_scales_out_of_range_are_refused(how):
+    tokens, token_lengths, *_ = batch()
+    with pytest.raises(ValueError, match="wanted a token or more, noise_scale from 0 and length_scale above 0"):
+        model().synthesise(tokens, token_lengths, **how)
+    with pytest.raises(ValueError, match="got 0 tokens"):
+        model().synthesise(tokens[:, :0], 0 * token_lengths)
+
+
+def test_what_is_not_finite_starts_no_flow():
+    _, _, mel, frame_lengths = batch()
+    mel[1, 3, 4] = float("inf")
+    with pytest.raises(ValueError, match="wanted finite mels to start from"):
+        model().initialise(mel, frame_lengths)

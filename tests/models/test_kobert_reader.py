@@ -51,6 +51,13 @@ def test_our_file(kind, encoder, tokenizer, tmp_path):
         kobert.open_reader(kobert.save_export(tmp_path / "b.safetensors", loaded.model, tokenizer, loaded.about))
 
 
+def test_one_text_is_no_list_of_texts(encoder, tokenizer):
+    reader = readers(encoder, tokenizer)["match"]
+    for texts_, pairs in ((TEXTS[0], ()), (TEXTS, PAIRS[2])):
+        with pytest.raises(ValueError, match=r"wanted a list of texts, got one text.*write \[text\]"):
+            reader.encode(texts_, pairs)
+
+
 @pytest.mark.parametrize("kind", ["labels", "score", "place"])
 def test_transformers_opens_our_folder(kind, encoder, tokenizer, tmp_path):
     transformers = pytest.importorskip("transformers")

@@ -65,7 +65,7 @@ def test_bad_text_is_named(nano):
         voice.speak("  ")
     with pytest.raises(ValueError, match=r"cannot read .*'漢'"):
         voice.speak("漢字")
-    with pytest.raises(ValueError, match="speaker must be one of ko, got 'nobody'"):
+    with pytest.raises(ValueError, match="wanted as speaker one of ko, got 'nobody'"):
         voice.speak("안녕", speaker="nobody")
     with pytest.raises(FileNotFoundError, match=rf"got no-such-run; runs: {run.name}"):
         voices.open_voice("no-such-run")

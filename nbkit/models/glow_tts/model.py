@@ -90,6 +90,12 @@ class GlowTTS(nn.Module):
         self, tokens: Tensor, token_lengths: Tensor, mel: Tensor, frame_lengths: Tensor, speakers: Tensor | None = None
     ) -> GlowTTSOutput:
         """tokens [B, T] int64, token_lengths [B], mel [B, C, F] natural log, frame_lengths [B], speakers [B] int64"""
+        if {len(token_lengths), len(mel), len(frame_lengths)} != {len(tokens)} or mel.shape[1] != self.config.bands:
+            got = [list(one.shape) for one in (tokens, mel, token_lengths, frame_lengths)]
+            raise ValueError(
+                f"wanted tokens [B, T], mel [B, {self.config.bands}, F] and the lengths [B] of both, got {got}; "
+                "take them from one batch"
+            )
         speaker = self._speaker(speakers)
         token_mask = sequence_mask(token_lengths, tokens.shape[1])
         mel, frame_lengths, frame_mask = self._cut(mel, frame_lengths)
@@ -114,9 +120,11 @@ class GlowTTS(nn.Module):
 
     @torch.no_grad()
     def initialise(self, mel: Tensor, frame_lengths: Tensor, speakers: Tensor | None = None) -> None:
-        """Data-dependent initialisation of the flow; without it training is noise."""
+        """Data-dependent initialisation of the flow; without it training is noise. ValueError for a mel with NaN."""
         mel, _, mask = self._cut(mel, frame_lengths)
         self.decoder.initialise(mel, mask, self._speaker(speakers))
+        if not all(parameter.isfinite().all() for parameter in self.decoder.parameters()):
+            raise ValueError("wanted finite mels to start from, got NaN or infinite ones; look at what made the batch")
 
     @torch.no_grad()
     def synthesise(
@@ -134,7 +142,13 @@ class GlowTTS(nn.Module):
         generator     of the CPU, draws the noise; frame j gets the same however long the speech is. None is torch's own
         noise_scale   temperature: 0 gives the mean, 1 the whole spread of the training speech
         length_scale  factor on each duration, > 1 is slower
+        raises        ValueError for no tokens, scales out of range, and a model that predicts NaN
         """
+        if not tokens.shape[1] or not 0 <= noise_scale < math.inf or not 0 < length_scale < math.inf:
+            raise ValueError(
+                f"wanted a token or more, noise_scale from 0 and length_scale above 0, got {tokens.shape[1]} tokens, "
+                f"{noise_scale} and {length_scale}; 0.667 and 1 are usual"
+            )
         speaker = self._speaker(speakers)
         token_mask = sequence_mask(token_lengths, tokens.shape[1])
         mean, log_sigma, log_durations = self.encoder(tokens, token_mask, speaker)

@@ -78,7 +78,8 @@ class Voice:
         raises         ValueError for an empty text or an unknown speaker, TextError for symbols the model does not know
         """
         if speaker and speaker not in self.speakers:
-            raise ValueError(f"speaker must be one of {', '.join(self.speakers)}, got {speaker!r}")
+            known = f"one of {', '.join(self.speakers)}" if self.speakers else "none, since this voice has no names"
+            raise ValueError(f"wanted as speaker {known}, got {speaker!r}")
         encoded = self._read(text)
         device = next(self.model.parameters()).device
         spoken = self.model.synthesise(

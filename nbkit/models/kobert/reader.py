@@ -126,6 +126,8 @@ def describe_reader(
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str], max_length: int) -> Encoded:
     """(ids, types) of each text, or of each pair, with its specials; made in portions, to bound memory."""
+    if isinstance(texts, str) or isinstance(pairs, str):
+        raise ValueError("wanted a list of texts, got one text, which is a list of letters; write [text]")
     found = []
     for start in range(0, len(texts), TOGETHER):
         part = slice(start, start + TOGETHER)
