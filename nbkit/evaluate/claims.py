@@ -54,12 +54,15 @@ class Missing(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """The numbers for which a claim is true: low to high, both included."""
+    """The numbers for which a claim is true: low to high, both included, but low only where it is not `above` it."""
 
     low: float
     high: float
+    above: bool = False
 
     def __str__(self) -> str:
+        if self.above:
+            return f"above {_number(self.low)}"
         if math.isinf(self.high):
             return f"at least {_number(self.low)}"
         if math.isinf(self.low):
@@ -135,6 +138,11 @@ def at_least(bound: float) -> Claimed:
     return Claimed(_finite(bound), math.inf)
 
 
+def above(bound: float) -> Claimed:
+    """The claim of more than `bound`: exactly `bound` is no evidence for it."""
+    return Claimed(_finite(bound), math.inf, above=True)
+
+
 def at_most(bound: float) -> Claimed:
     """The claim of `bound` or less."""
     return Claimed(-math.inf, _finite(bound))
@@ -165,9 +173,9 @@ def verdict(found: Measured | Missing, claimed: Claimed | None) -> Verdict:
         return Verdict(OPEN, f"measured on something else: {found.differs}")
     if math.isnan(low):
         return Verdict(OPEN, "no interval is known")
-    if claimed.low <= low and high <= claimed.high:
+    if (claimed.low < low if claimed.above else claimed.low <= low) and high <= claimed.high:
         return Verdict(HOLDS, f"claimed: {claimed}")
-    if high < claimed.low or claimed.high < low:
+    if (high <= claimed.low if claimed.above else high < claimed.low) or claimed.high < low:
         return Verdict(FAILS, f"claimed: {claimed}")
     return Verdict(OPEN, f"the interval reaches over an end of what is claimed: {claimed}")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from nbkit.evaluate import claims, papers
-from nbkit.evaluate.claims import Check, Measured, Missing, at_least, at_most, equal, exactly, verdict
+from nbkit.evaluate.claims import Check, Measured, Missing, above, at_least, at_most, equal, exactly, verdict
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ from nbkit.evaluate.claims import Check, Measured, Missing, at_least, at_most, e
         (1.0, 1.9, at_least(2.0), "does not hold"),
         (1.0, 1.9, at_most(2.0), "holds"),
         (2.1, 2.2, at_most(2.0), "does not hold"),
+        (0.1, 0.2, above(0), "holds"),
+        (0.0, 0.2, above(0), "open"),
+        (0.0, 0.0, above(0), "does not hold"),  # a pitch that never changes does not spread wider
+        (-0.2, 0.0, above(0), "does not hold"),
     ],
 )
 def test_a_verdict_follows_from_the_interval(low, high, claimed, word):
@@ -65,8 +69,8 @@ def test_numbers_in_words():
     assert str(Measured(0.88, 0.871, 0.8891)) == "0.88 (0.871 to 0.8891)"
     assert str(exactly(92186880)) == "92,186,880"
     assert str(exactly(1.0, "all 27")) == "all 27"
-    assert [str(one) for one in (equal(8002), equal(2, 0.5), at_least(3), at_most(1e6))] == [
-        "8,002", "1.5 to 2.5", "at least 3", "at most 1,000,000",
+    assert [str(one) for one in (equal(8002), equal(2, 0.5), at_least(3), at_most(1e6), above(0))] == [
+        "8,002", "1.5 to 2.5", "at least 3", "at most 1,000,000", "above 0",
     ]  # fmt: skip
 
 
