@@ -59,6 +59,15 @@ def write_weights(path: str | os.PathLike, weights: Mapping[str, Tensor], metada
     return path
 
 
+def file(path: str | os.PathLike, wanted: str) -> Path:
+    """The path, where a file lies there. raises FileNotFoundError that says what was wanted."""
+    path = Path(path)
+    if not path.is_file():
+        got = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"wanted {wanted}, {path} {got}; name the file itself")
+    return path
+
+
 def read(path: Path, network: str, saved_by: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights of an export and its description.
 

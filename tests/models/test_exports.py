@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nbkit.models import exports
+from nbkit.models import exports, glow_tts, kobert, wavernn
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(2), "c": torch.zeros(0), "d": torch.ones(4).half()}
 
@@ -56,6 +56,14 @@ def test_older_exports_and_those_of_others(tmp_path):
     assert exports.read_safetensors(tmp_path / "x")[1] is None
     with pytest.raises(ValueError, match=r"wanted a X export, .* has no description of nbkit; export it with X\.save"):
         exports.read(tmp_path / "x", "X", "X.save")
+
+
+@pytest.mark.parametrize("opener", [glow_tts.load, wavernn.load, kobert.open_reader])
+def test_no_file_and_a_folder_are_told(opener, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"wanted an? .*export.* does not exist; name the file itself"):
+        opener(tmp_path / "x.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"wanted an? .*export.* is a folder; name the file itself"):
+        opener(tmp_path)
 
 
 def test_a_full_disk_leaves_the_export_of_before(path, monkeypatch):

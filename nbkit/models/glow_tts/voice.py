@@ -161,7 +161,7 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Voice:
 
 def load(path: str | os.PathLike) -> Voice:
     """Open an export, or a checkpoint of the authors' implementation. raises ValueError for a file that is neither."""
-    path = Path(path)
+    path = exports.file(path, "a Glow-TTS export")
     if published.is_one(path):
         model, reader, spec = published.read(path)
         return Voice(model, reader, spec, tuple(map(str, range(model.config.speakers))), "en")

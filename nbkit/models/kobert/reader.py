@@ -181,7 +181,8 @@ def reader_from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Read
 
 def open_reader(path: str | os.PathLike) -> Reader:
     """A reader from the file that save() wrote; raises ValueError for any other file."""
-    weights, about = read(Path(path))
+    path = exports.file(path, "an export of kobert_classify, kobert_regress or kobert_search")
+    weights, about = read(path)
     if about is None or "reader" not in about:
         raise ValueError(
             f"wanted an export of kobert_classify, kobert_regress or kobert_search, {path} has no head for a task; "

@@ -119,5 +119,4 @@ def from_parts(weights: dict[str, Tensor], about: dict[str, Any]) -> Vocoder:
 
 def load(path: str | os.PathLike) -> Vocoder:
     """Open an export. raises ValueError for a file that is none."""
-    path = Path(path)
-    return from_parts(*exports.read(path, "WaveRNN", "Vocoder.save"))
+    return from_parts(*exports.read(exports.file(path, "a WaveRNN export"), "WaveRNN", "Vocoder.save"))
