@@ -13,6 +13,8 @@ from nbkit.base.record import Record
 from nbkit.evaluate import runs
 from nbkit.evaluate.runs import Row
 
+_CHANCE = ("seed", "repeat")
+_LETTERS = 60  # of what sets a run apart
 MADE = "sine"  # the task of the runs that are made where there are none
 
 
@@ -23,7 +25,9 @@ class CompareRuns(Params):
     where: str = param("", "Conditions between commas, as: size is small, val_loss below 1. Empty takes all runs.")
     task: str = param("", "Runs of this task. Empty takes the task that has the most.")
     sweep: str = param("", "Runs of this sweep or pipeline, by the name of its folder. Empty takes all.")
-    metric: str = param("best_val_loss", "What came out, the lower the better.", identity=False)
+    metric: str = param(
+        "best_val_loss", "What came out, the lower the better; -val_accuracy: the greater the better.", identity=False
+    )
     shown: int = param(3, "So many of the best runs side by side.", low=1, high=6, identity=False)
 
     PRESETS: ClassVar = {"smoke": {"task": MADE}}
@@ -35,6 +39,7 @@ class Chosen:
 
     task: str
     metric: str
+    greatest: bool  # whether the greatest is the best
     rows: list[Row]
     records: list[Record]
 
@@ -42,21 +47,45 @@ class Chosen:
         """The parameters in which the runs differ."""
         return [name for name in runs.differing(self.rows) if not runs.is_measured(name)]
 
+    def axes(self) -> list[str]:
+        """Axes of parallel coordinates: what varies, chance only where nothing else does, and what came out."""
+        varied = self.varied()
+        return [*([name for name in varied if name not in _CHANCE] or varied or ["run"])[:6], self.metric]
+
+    def label(self, run: Record) -> str:
+        """A run by what sets it apart: 0b0c4723: size small, learning_rate 0.003."""
+        row = next(row for row in self.rows if row["run"] == run.name)
+        told = ", ".join(f"{name} {row[name]}" for name in self.varied() if row.get(name, "") != "")
+        short = run.name.removeprefix(f"{self.task}-")
+        return f"{short}: {told if len(told) <= _LETTERS else told[: _LETTERS - 1] + '…'}" if told else run.name
+
+    def curve(self) -> str:
+        """What a log calls the metric; the loss where the metric is none of it."""
+        name = self.metric.removeprefix("best_").removeprefix("val_")
+        return name if any(name in line for run in self.records for line in run.rows("validation")) else "loss"
+
 
 def choose(config: CompareRuns) -> Chosen:
-    """The runs that the parameters ask for, of one task; raises ValueError where none does, and for bad conditions."""
+    """The runs that the parameters ask for, of one task; raises ValueError where none does, and for bad conditions.
+
+    Without a name it is the task of which most runs have the metric. Runs that cannot be read are told and left out.
+    """
+    metric, greatest = config.metric.removeprefix("-"), config.metric.startswith("-")
     found = record.runs()
-    tasks = [str(run.config.get("task", "")) for run in found]
-    task = config.task or max(sorted(set(tasks)), key=tasks.count, default="")
-    rows = [runs.row(run) for run, name in zip(found, tasks) if name == task]
+    rows, damaged = runs.rows(found)
+    print("".join(f"{line}\n" for line in damaged), end="")
+    tasks = [row["task"] for row in rows]
+    able = [row["task"] for row in rows if row.get(metric) is not None]
+    task = config.task or max(sorted({*able}), key=able.count, default="")
     where = [condition(word) for word in config.where.split(",") if word.strip()]
     where += [f"sweep={config.sweep}"] if config.sweep else []
-    rows = [row for row in runs.choose(rows, where=where, sort=config.metric) if row.get(config.metric) is not None]
+    rows = runs.choose([row for row in rows if row["task"] == task], where=where, sort=config.metric)
+    rows = [row for row in rows if row.get(metric) is not None]
     if not rows:
-        known = ", ".join(f"{tasks.count(name)} of {name}" for name in sorted(set(tasks))) or "none"
-        raise ValueError(f"no run of {task!r} meets that and has {config.metric}; runs here: {known}")
+        known = ", ".join(f"{tasks.count(name)} of {name}" for name in sorted({*tasks})) or "none"
+        raise ValueError(f"no run of {task or 'any task'} meets that and has {metric}; runs here: {known}")
     by_name = {run.name: run for run in found}
-    return Chosen(task, config.metric, rows, [by_name[row["run"]] for row in rows])
+    return Chosen(task, metric, greatest, rows, [by_name[row["run"]] for row in rows])
 
 
 def condition(words: str) -> str:
@@ -96,24 +125,32 @@ def newest_files(run: Record, part: str, pattern: str) -> list[Path]:
     """The newest state of each picture or sound of a run: views/alignment-000000300.png and the like."""
     newest: dict[str, Path] = {}
     for path in sorted((run.folder / part).glob(pattern)):
-        newest[path.stem.rpartition("-")[0] or path.stem] = path
+        newest[_kind(path)] = path
     return list(newest.values())
 
 
-def newest_pictures(chosen: list[Record]) -> dict[str, Path]:
-    """The newest state of each picture of these runs, by the name of the run and its own."""
-    return {
-        f"{run.name}, {path.stem.rpartition('-')[0] or path.stem}": path
-        for run in chosen
-        for path in newest_files(run, "views", "*.png")
-    }
+def pictures(chosen: Chosen, best: list[Record]) -> dict[tuple[str, str], Path | None]:
+    """The newest state of each picture: kind by kind, and of each kind one of each run, None where it has none.
+
+    Stills of pages, which lie beside them, are left out: they show once more what a picture shows.
+    """
+    drawn = {run.name: newest_files(run, "views", "*.png") for run in best}
+    found = {name: {_kind(one): one for one in files if not one.with_suffix(".html").exists()}
+             for name, files in drawn.items()}  # fmt: skip
+    kinds = dict.fromkeys(kind for of_run in found.values() for kind in of_run)
+    return {(kind, chosen.label(run)): found[run.name].get(kind) for kind in kinds for run in best}
+
+
+def _kind(path: Path) -> str:
+    return path.stem.rpartition("-")[0] or path.stem
 
 
 def seed_groups(chosen: Chosen) -> list[tuple[str, int, float, float]]:
     """Runs that differ in nothing but seed and repetition: their settings, how many, the lowest and highest measure."""
-    names = [name for name in chosen.varied() if name not in ("seed", "repeat")]
+    names = [name for name in chosen.varied() if name not in _CHANCE]
     groups: dict[str, list[float]] = {}
     for row in chosen.rows:
         settings = ", ".join(f"{name} {row.get(name, '')}" for name in names)
-        groups.setdefault(settings or "all the same", []).append(float(row[chosen.metric]))
+        if runs.is_number(row[chosen.metric]):
+            groups.setdefault(settings or "all the same", []).append(float(row[chosen.metric]))
     return [(told, len(found), min(found), max(found)) for told, found in groups.items() if len(found) > 1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +19,17 @@ if TYPE_CHECKING:
 
 _DECADES = 30.0  # an axis whose greatest value is so many times the least is logarithmic
 _MOST_CHOICES = 12  # texts that an axis can be labelled with
+_FEW, _APART = 6, 0.06  # so many values of a grid, that far from each other, are written at the axis
 
 
-def parallel(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, ax: Axes | None = None) -> Axes:
+def parallel(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, greatest: bool = False, ax: Axes | None = None
+) -> Axes:
     """Parallel coordinates: an axis for each name, a line for each row, coloured by its value on the last axis.
 
-    rows   mappings; a value is a number, a truth value or a text. A row that lacks a number leaves a gap there
-    names  at least two; the last one is what came out, and must be a number where it is known
+    rows      mappings; a value is a number, a truth value or a text. A row that lacks a number leaves a gap there
+    names     at least two; the last one is what came out, and must be a number where it is known
+    greatest  whether the greatest value of the last one is the best, and not the least
     """
     if len(names) < 2 or not rows:
         raise ValueError(f"parallel wants rows and two names or more, got {len(rows)} rows and {list(names)}")
@@ -33,10 +40,11 @@ def parallel(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, ax: Axe
         raise ValueError(f"parallel wants numbers in {names[-1]!r}, the last of its names; put what was measured last")
     ax = style.axes(max(6.0, 1.7 * len(names)), 3.6) if ax is None else ax
     heights = np.array([scaled[name].heights for name in names])  # [names, rows]
-    colours = _colours(results)
-    for number in np.argsort(-np.nan_to_num(results, nan=2.0)):  # what is lowest is drawn over the others
-        best = results[number] == np.nanmin(results)
-        ax.plot(heights[:, number], color=colours[number], linewidth=2.4 if best else 1.3, alpha=1.0 if best else 0.75,
+    worse = 1 - results if greatest else results  # 0 is the best
+    colours, alpha = _colours(worse), float(np.clip(30 / len(rows), 0.15, 0.75))  # hundreds are a cloud
+    for number in np.argsort(-np.nan_to_num(worse, nan=2.0)):  # what is best is drawn over the others
+        best = worse[number] == np.nanmin(worse)
+        ax.plot(heights[:, number], color=colours[number], linewidth=2.4 if best else 1.3, alpha=1.0 if best else alpha,
                 marker="o", markersize=3)  # fmt: skip
     for place, name in enumerate(names):
         ax.axvline(place, color=style.MUTED, linewidth=0.8, zorder=0)
@@ -78,15 +86,18 @@ def _scaled(values: list[Any]) -> _Scale:
         heights, middle = np.log(known / low) / np.log(high / low), float(np.sqrt(low * high))
     else:
         heights, middle = (known - low) / (high - low), float(low + high) / 2
+    tried = sorted({(float(height), f"{value:.4g}") for height, value in zip(heights, known) if np.isfinite(value)})
+    if len(tried) <= _FEW and min(b[0] - a[0] for a, b in itertools.pairwise(tried)) >= _APART:
+        return _Scale(heights, tried, False)
     return _Scale(heights, [(0.0, f"{low:.4g}"), (0.5, f"{middle:.3g}"), (1.0, f"{high:.4g}")], False)
 
 
-def _colours(results: np.ndarray) -> list[Any]:
-    """The lowest in the colour of a path that was found, the others from dark to light."""
+def _colours(worse: np.ndarray) -> list[Any]:
+    """The best in the colour of a path that was found, the others from dark to light."""
     import matplotlib as mpl
 
-    shades = mpl.colormaps[style.MAGNITUDE](np.nan_to_num(results, nan=1.0) * 0.85)
-    return [style.PATH if value == np.nanmin(results) else tuple(shade) for value, shade in zip(results, shades)]
+    shades = mpl.colormaps[style.MAGNITUDE](np.nan_to_num(worse, nan=1.0) * 0.85)
+    return [style.PATH if value == np.nanmin(worse) else tuple(shade) for value, shade in zip(worse, shades)]
 
 
 def courses(
@@ -114,22 +125,33 @@ def courses(
     return ax
 
 
-def side_by_side(pictures: Mapping[str, str | Path], *, across: int = 3) -> Axes:
-    """PNG files beside each other, each under its title; returns the axes of the first."""
+def side_by_side(pictures: Mapping[tuple[str, str], str | Path | None]) -> Axes:
+    """PNG files in a grid: (kind, what it is of) -> file. Kinds below each other, what they are of beside each other.
+
+    None leaves a place empty, and so does a file that a dying machine left half written. Returns the axes of the first.
+    """
     import matplotlib.pyplot as plt
 
-    if not pictures:
+    if not any(pictures.values()):
         raise ValueError("side_by_side wants at least one picture, got none")
     style.apply()
-    columns = min(across, len(pictures))
-    rows = -(-len(pictures) // columns)
-    images = [plt.imread(path) for path in pictures.values()]
-    height = max(image.shape[0] / image.shape[1] for image in images)
-    size = (12, rows * (12 / columns * height + 0.3))
-    places = plt.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained")[1]
-    for ax in places.flat:
+    kinds, columns = (list(dict.fromkeys(key[place] for key in pictures)) for place in (0, 1))
+    images = {}
+    for key, path in pictures.items():
+        with contextlib.suppress(OSError, SyntaxError, ValueError):  # SyntaxError is what Pillow says of half a PNG
+            images |= {key: plt.imread(path)} if path else {}
+    width = 12 / max(len(columns), 2)
+    shapes = {kind: [image.shape for key, image in images.items() if key[0] == kind] for kind in kinds}
+    tall = [width * max((shape[0] / shape[1] for shape in shapes[kind]), default=0.1) for kind in kinds]
+    places = plt.subplots(
+        len(kinds), len(columns), squeeze=False, figsize=(width * len(columns), sum(tall) + 0.35 * len(kinds)),
+        layout="constrained", height_ratios=tall,
+    )[1]  # fmt: skip
+    titles = [textwrap.fill(style.drawable(column), int(11 * width)) for column in columns]
+    for (row, kind), (column, name) in itertools.product(enumerate(kinds), enumerate(columns)):
+        ax = places[row, column]
         ax.set_axis_off()
-    for ax, title, image in zip(places.flat, pictures, images):
-        ax.imshow(image, interpolation="antialiased")
-        ax.set_title(style.drawable(title), fontsize=9, parse_math=False)
+        ax.set_title(f"{style.drawable(readable(kind))}\n{titles[column]}", fontsize=8, parse_math=False)
+        if (kind, name) in images:
+            ax.imshow(images[kind, name], interpolation="antialiased")
     return places[0, 0]

@@ -31,11 +31,46 @@ def test_the_best_of_the_task_with_most_runs_come_first():
     chosen = comparing.choose(CompareRuns())
     assert [run.name for run in chosen.records] == [names[1], names[2], names[0]]
     assert chosen.varied() == ["learning_rate", "seed"]
+    assert chosen.axes() == ["learning_rate", "best_val_loss"], "chance is no setting"
     assert comparing.seed_groups(chosen) == [("learning_rate 0.003", 2, 0.3, 0.5)]
     few = comparing.choose(CompareRuns(where="best_val_loss below 0.4, seed is 0"))
     assert [run.name for run in few.records] == [names[1]]
-    assert list(comparing.newest_pictures(few.records)) == [f"{names[1]}, a", f"{names[1]}, b"]
-    assert comparing.newest_pictures(few.records)[f"{names[1]}, a"].name == "a-000000020.png"
+
+
+def test_pictures_stand_in_rows_of_one_kind():
+    names = [make(0.5), make(0.2, learning_rate=0.01)]
+    chosen = comparing.choose(CompareRuns())
+    (chosen.records[1].folder / "views/b.png").unlink()
+    (chosen.records[0].folder / "views/page.png").write_bytes(b"")
+    (chosen.records[0].folder / "views/page.html").write_bytes(b"")
+    best, other = (chosen.label(run) for run in chosen.records)
+    assert best == f"{names[1].removeprefix('sine-')}: learning_rate 0.01"
+    found = comparing.pictures(chosen, chosen.records)
+    assert {key: path and path.name for key, path in found.items()} == {
+        ("a", best): "a-000000020.png", ("a", other): "a-000000020.png", ("b", best): "b.png", ("b", other): None,
+    }  # fmt: skip
+    assert list(found)[:2] == [("a", best), ("a", other)]
+
+
+def test_the_greatest_may_be_the_best_and_what_is_no_number_comes_last(capsys):
+    make(float("nan"), seed=1)
+    names = [make(0.5), make(0.7, learning_rate=0.01), make(0.1, task="other"), make(0.2, task="other", seed=3)]
+    make(9.0, task="other", seed=4)
+    chosen = comparing.choose(CompareRuns(metric="-val_loss", task="sine"))
+    assert (chosen.metric, chosen.greatest, chosen.curve()) == ("val_loss", True, "loss")
+    assert [run.name for run in chosen.records][:2] == [names[1], names[0]]
+    assert comparing.seed_groups(chosen) == [], "one of the two is not known"
+    (chosen.records[0].folder / "environment.json").write_text("")
+    assert len(comparing.choose(CompareRuns(task="sine")).rows) == 1
+    assert f"{names[1]} is left out" in capsys.readouterr().out
+
+
+def test_a_task_that_has_the_metric_is_taken():
+    name = make(0.5)
+    for seed in (1, 2):
+        with Record.open("unmeasured", SineTrain(seed=seed), "data"):
+            pass
+    assert [run.name for run in comparing.choose(CompareRuns()).records] == [name]
 
 
 def test_nothing_to_read_is_told():

@@ -35,6 +35,19 @@ def test_wide_axes_are_logarithmic_and_the_best_line_is_marked():
     style.png(ax)
 
 
+def test_the_greatest_may_be_the_best():
+    ax = comparing.parallel(ROWS, ["rate", "loss"], greatest=True)
+    (best,) = (line for line in ax.lines if line.get_color() == style.PATH)
+    assert best.get_ydata().tolist() == [0.0, 1.0]
+
+
+def test_few_values_are_all_written_and_many_are_not():
+    ax = comparing.parallel([{"rate": rate, "loss": 1.0 + rate} for rate in (1, 2, 4, 8)], ["rate", "loss"])
+    assert {"1", "2", "4", "8"} <= {text.get_text() for text in ax.texts}
+    ax = comparing.parallel([{"rate": rate, "loss": rate} for rate in range(1, 21)], ["rate", "loss"])
+    assert [text.get_text() for text in ax.texts if text.xy[0] == 0] == ["1", "10.5", "20"]
+
+
 def test_an_axis_of_one_value_lies_in_the_middle():
     ax = comparing.parallel([{"a": 1, "loss": 2.0}, {"a": 1, "loss": 3.0}], ["a", "loss"])
     assert {line.get_ydata()[0] for line in ax.lines if len(line.get_ydata()) == 2 and line.get_linewidth() > 1} == {
@@ -65,9 +78,15 @@ def test_courses_leave_out_runs_without_the_value():
 
 
 def test_pictures_stand_beside_each_other(tmp_path):
-    for name in ("a", "b", "c", "d"):
+    for name in ("a", "b"):
         (tmp_path / f"{name}.png").write_bytes(style.png(style.axes(2, 1)))
-    ax = comparing.side_by_side({name: tmp_path / f"{name}.png" for name in ("a", "b", "c", "d")})
-    assert [one.get_title("left") for one in ax.figure.axes if one.images] == ["a", "b", "c", "d"]
+    grid = {(kind, run): tmp_path / f"{kind}.png" for kind in ("a", "b") for run in ("one", "둘", "three")}
+    (tmp_path / "half.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
+    ax = comparing.side_by_side({**grid, ("b", "one"): None, ("b", "three"): tmp_path / "half.png"})
+    places = {one.get_title("left").replace("\n", " "): one for one in ax.figure.axes}
+    assert [bool(places[f"{kind} {run}"].images) for kind, run in grid] == [True, True, True, False, True, False]
+    ax.figure.canvas.draw()
+    left = [round(places[f"{kind} 둘"].get_position().x0, 3) for kind in ("a", "b")]
+    assert left[0] == left[1], "a run is a column"
     with pytest.raises(ValueError, match="at least one"):
         comparing.side_by_side({})
