@@ -183,12 +183,8 @@ def of_the_search(found: Findings) -> Measured | Missing:
     """Milliseconds of the search on a batch as large as one of the paper: on a processor there as here."""
     took = glow_measures.search_time(found.config.seconds / 4)
     value, low, high = (1000 * one for one in (took.median, took.p20, took.p80))
-    return Measured(
-        value,
-        low,
-        high,
-        f"{value:.2f} ms for 32 x 128 x 870 by the search here (80 % above {low:.2f}, 80 % below {high:.2f})",
-    )
+    told = f"{value:.2f} ms (80 % above {low:.2f}, 80 % below {high:.2f}) by the search here, 32 x 128 x 870"
+    return Measured(value, low, high, told)
 
 
 def share(found: Findings) -> Measured | Missing:
