@@ -150,6 +150,9 @@ def setup() -> None:
     # processes started from here (workers, `!python -m nbkit.run`) find the same nbkit
     if str(home) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")]))
+    # and `!python`, `!nbkit` are those of the kernel, also where JupyterLab was started without its environment
+    if (programs := str(Path(sys.executable).parent)) not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, [programs, os.environ.get("PATH")]))
     lacking = _lacking(home / "requirements-colab.txt")
     if lacking:
         print(f"installing {', '.join(lacking)}: half a minute, once on a machine", flush=True)

@@ -216,6 +216,14 @@ def test_what_lacks_is_installed_and_all_else_held(requirements, capsys):
     assert "installed no-such-thing>=2, PyYAML>=9000" in capsys.readouterr().out
 
 
+def test_programs_started_in_a_cell_are_those_of_the_kernel(requirements, monkeypatch):
+    requirements("")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    colab.setup()
+    colab.setup()
+    assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
+
+
 def test_processes_started_later_find_the_same_package_once(requirements, tmp_path):
     requirements("")
     colab.setup()
