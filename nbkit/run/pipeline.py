@@ -57,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=(__doc__ or "").partition("\n\n")[2], formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    action = actions.add_parser("run", help="run what changed, and what depends on it")
+    action = actions.add_parser("run", help="run what changed, and what depends on it; then write the page")
     action.add_argument("file", metavar="PIPELINE", help="a YAML file, or its name in notebooks/ as speech")
     action.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="stages at once; by default one a core, with a GPU 1"
@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
         "options", nargs="*", metavar="-- OPTION", help="of Snakemake, as -- --executor slurm --jobs 20"
     )
     action.set_defaults(call=_told(_run))
-    action = actions.add_parser("show", help="what is done and what would run, and the graph")
+    action = actions.add_parser("show", help="what is done, what would run and why, also during a run; writes the page")
     action.add_argument("file", metavar="PIPELINE")
     action.set_defaults(call=_told(_show))
     action = actions.add_parser("stage", help="one stage, whatever changed; what Snakemake calls")
@@ -202,7 +202,7 @@ def _show(pipeline: Pipeline, _arguments: argparse.Namespace) -> int:
     from nbkit.run import standing
 
     found = standing.stages(pipeline, plan(pipeline))
-    print(table([("stage", "takes from", "state", "took", "why", "last run"), *map(_row, found)]))
+    print(table([("stage", "takes from", "state", "took", "last run", "why"), *map(_row, found)]))
     print(standing.write(pipeline, found))
     return 0
 
@@ -210,4 +210,4 @@ def _show(pipeline: Pipeline, _arguments: argparse.Namespace) -> int:
 def _row(stage: Stage) -> tuple[str, ...]:
     before = ", ".join(dict.fromkeys(source for source, _ in stage.takes))
     why = stage.error if stage.state == "failed" else "; ".join(stage.why)
-    return (stage.name, before or "-", stage.state, stage.took or "-", why or "-", stage.run or "-")
+    return (stage.name, before or "-", stage.state, stage.took or "-", stage.run or "-", why or "-")
