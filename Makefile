@@ -8,6 +8,8 @@ CLASSIC := .venv-classic/bin/python
 CLASSIC_READY := .venv-classic/.ready
 # the rooms that load no torch; single tests in them that do are marked
 COLAB_TESTS := tests/base tests/data tests/evaluate tests/notebooks tests/run tests/views
+# processes that share the tests; each needs up to 2 GB
+AT_ONCE := -n logical --maxprocesses 4
 REPO ?=
 
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ demo: $(READY) ## Train, be killed, resume and speak, in about four minutes
 	$(BIN)/nbkit demo
 
 test: $(READY) $(CLASSIC_READY) chromium ## Run all tests that this machine can run
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(AT_ONCE)
 
 params: $(READY) ## Write the generated cells and links of the notebooks anew, strip their outputs
 	$(BIN)/nbkit notebooks
@@ -45,7 +47,7 @@ lint: $(READY) ## Check style, types and generated cells
 	$(BIN)/nbkit notebooks --check
 
 notebooks: $(READY) ## Run every notebook with the smoke preset
-	$(BIN)/python -m pytest -m notebook tests/notebooks
+	$(BIN)/python -m pytest $(AT_ONCE) -m notebook tests/notebooks
 
 browser: $(READY) $(CLASSIC_READY) chromium ## Look at notebooks and pages in Chromium
 	$(BIN)/python -m pytest -m browser

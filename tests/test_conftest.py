@@ -47,8 +47,8 @@ def test_data(real_data):
 """
 
 
-@pytest.fixture
-def suite(tmp_path):
+@pytest.fixture(params=[[], ["-n", "2"]], ids=["one process", "two processes"])
+def suite(request, tmp_path):
     """Run the suite; gives the outcome of each of its tests by name."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_it.py").write_text(SUITE)
@@ -57,9 +57,12 @@ def suite(tmp_path):
 
     def run(**environment: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in ("CI", "NBKIT_DATA")}
-        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "tests"]
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *request.param, "tests"]
         result = subprocess.run(command, cwd=tmp_path, env={**kept, **environment}, capture_output=True, text=True)
-        return dict(re.findall(r"test_it\.py::test_(\w+) ([A-Z]+)", result.stdout))
+        one_process = r"test_it\.py::test_(?P<name>\w+) (?P<outcome>[A-Z]+)"
+        of_several = r"(?P<outcome>[A-Z]+) tests/test_it\.py::test_(?P<name>\w+) *$"
+        pattern = of_several if request.param else one_process
+        return {found["name"]: found["outcome"] for found in re.finditer(pattern, result.stdout, re.MULTILINE)}
 
     return run
 

@@ -1,14 +1,11 @@
 """Every notebook runs to its end with the smoke preset, in a kernel, under nbval.
 
-nbval cannot set parameters, so it gets a copy whose parameters cell holds the values of the preset. Notebooks run
-beside each other, one a processor.
+nbval cannot set parameters, so it gets a copy whose parameters cell holds the values of the preset.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +17,6 @@ from nbkit.run.notebook import params_class
 
 ROOT = Path(nbkit.__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-AT_ONCE = min(2, os.cpu_count() or 1)
 PROCESSOR_SECONDS = 120  # a minute on two processors; told by the work done, since others may use them meanwhile
 CELL_SECONDS = 300  # after which a cell is taken to hang
 
@@ -48,9 +44,8 @@ def check(copy: Path) -> Checked:
     settings = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", "-p", "no:cacheprovider"]
     folders = {"NBKIT_OUTPUTS": str(copy.parent / "outputs"), "NBKIT_CACHE": str(copy.parent / "cache")}
     search = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // AT_ONCE))}  # or they get in each other's way
     command = [sys.executable, "-m", "pytest", "-q", *settings, str(copy)]
-    environment = {**os.environ, **folders, **search, **threads}
+    environment = {**os.environ, **folders, **search}
     output = copy.with_suffix(".txt")
     with output.open("w") as file:
         process = subprocess.Popen(command, cwd=copy.parent, env=environment, stdout=file, stderr=subprocess.STDOUT)
@@ -59,21 +54,10 @@ def check(copy: Path) -> Checked:
     return Checked(process.returncode, output.read_text(), usage.ru_utime + usage.ru_stime)
 
 
-@pytest.fixture(scope="session")
-def checks(request, tmp_path_factory) -> Iterator[dict[Path, Future[Checked]]]:
-    """A check under way for each notebook that this session selected."""
-    chosen = [
-        item.callspec.params["path"] for item in request.session.items if "checks" in getattr(item, "fixturenames", ())
-    ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        folder = tmp_path_factory.mktemp("smoke")
-        yield {path: pool.submit(check, smoke_copy(path, folder / path.stem)) for path in chosen}
-
-
 @pytest.mark.notebook
-@pytest.mark.timeout(CELL_SECONDS * (len(NOTEBOOKS) + 1))
+@pytest.mark.timeout(2 * CELL_SECONDS)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_smoke_preset_runs(path, checks):
-    checked = checks[path].result()
+def test_the_smoke_preset_runs(path, tmp_path):
+    checked = check(smoke_copy(path, tmp_path / path.stem))
     assert checked.code == 0, checked.output
     assert checked.processor_seconds < PROCESSOR_SECONDS
