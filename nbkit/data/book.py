@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 import os
 import re
 import unicodedata
@@ -39,6 +40,8 @@ _NO_END = re.compile(  # 1. J. Dr. p.m.
     r"(?:^|[\s\"'“‘(])(?:(?:\d{1,3}|[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|St|Prof|vs)\.\s+.?|No\.\s+\d)$"
 )
 _VERSE = 30  # characters of the longest line of a poem
+_LETTER = re.compile(r"[^\W_]")
+_SPACE = re.compile(r"\s+")
 _CLAUSE = re.compile(r"[,;:、，]\s+")
 _PARTICLES = (
     *("은/는", "이/가", "을/를", "과/와", "으로/로", "아/야", "이랑/랑", "이나/나", "이다/다", "이라/라", "이란/란"),
@@ -124,11 +127,16 @@ def sentences(paragraph: str) -> list[str]:
     """
     found, start = [], 0
     for mark in _END.finditer(paragraph):
-        sentence, rest = paragraph[start : mark.end()], paragraph[mark.end() :]
-        if re.search(r"\w", sentence) and re.search(r"\w", rest) and not _NO_END.search(sentence + rest[0]):
-            found.append(sentence.strip())
-            start = mark.end()
+        end = mark.end()
+        if _parts(paragraph, start, end) and not _NO_END.search(paragraph[start : end + 1]):
+            found.append(paragraph[start:end].strip())
+            start = end
     return [one for one in (*found, paragraph[start:].strip()) if one]
+
+
+def _parts(text: str, start: int, end: int) -> bool:
+    """Whether something is to be said both in text[start:end] and after it."""
+    return bool(_LETTER.search(text, start, end) and _LETTER.search(text, end))
 
 
 def _title(block: str) -> str:
@@ -149,7 +157,7 @@ def _blocks(text: str) -> Iterator[str]:
         if block and (alone or marked or item or not line):
             yield _joined(block)
             block = []
-        if re.search(r"\w", line):
+        if _LETTER.search(line):
             block.append(_EMPHASIS.sub(r"\2", line[item.end() if item else 0 :]))
             if marked:
                 yield block.pop()
@@ -159,7 +167,7 @@ def _are_paragraphs(lines: list[str]) -> bool:
     """Whether each line is a paragraph: none is empty, or most of those that another one follows are sentences."""
     if "" not in lines[1:-1]:
         return True
-    spoken = [bool(re.search(r"\w", line)) and not _MARKED.fullmatch(line) and not _ITEM.match(line) for line in lines]
+    spoken = [bool(_LETTER.search(line)) and not _MARKED.fullmatch(line) and not _ITEM.match(line) for line in lines]
     followed = [line for line, one, after in zip(lines, spoken, spoken[1:]) if one and after]
     return 2 * sum(bool(re.search(rf"{_CLOSED}$", line)) for line in followed) > len(followed)
 
@@ -180,10 +188,14 @@ def _lines(paragraph: str, longest: int, end: str) -> tuple[Line, ...]:
 
 def _breaths(sentence: str, longest: int) -> Iterator[str]:
     """A sentence in parts of at most `longest` characters, a word that is longer alone."""
+
+    def ends(pattern: re.Pattern[str], first: int, last: int) -> Iterator[int]:
+        found = (mark.end() for mark in pattern.finditer(sentence, first, last))
+        return (end for end in found if _parts(sentence, 0, end))
+
     while len(sentence) > longest:
-        cuts = [mark.end() for mark in _CLAUSE.finditer(sentence, longest // 3, longest + 1)]
-        cuts = cuts or [mark.end() for mark in re.finditer(r"\s+", sentence[: longest + 1])]
-        cuts = cuts or [mark.end() for mark in re.finditer(r"\s+", sentence)][:1]
+        cuts = list(ends(_CLAUSE, longest // 3, longest + 1)) or list(ends(_SPACE, 0, longest + 1))
+        cuts = cuts or list(itertools.islice(ends(_SPACE, 0, len(sentence)), 1))
         if not cuts:
             break
         yield sentence[: cuts[-1]].strip()

@@ -137,6 +137,13 @@ def test_what_only_a_layout_needs_is_left_out_and_letters_are_composed(tmp_path)
     assert book.word_places(line.text, said) == [(0, 4, "할망이"), (5, 8, "")]
 
 
+def test_every_breath_has_something_to_say():
+    text = "# 가\n\n* _ *\n\n그는 -- -- -- -- -- -- 갔다 … ... ... ... ... ... ...\n\n“……”\n끝 . . . ."
+    lines = [line.text for chapter in book.chapters(text, 10) for line in chapter.lines]
+    assert lines[1:3] == ["그는 -- --", "-- -- -- -- 갔다 … ... ... ... ... ... ..."]
+    assert all(re.search(r"[^\W_]", line) for line in lines)
+
+
 def test_a_text_without_a_letter_and_breaths_of_nothing_are_refused():
     with pytest.raises(DataError, match="without a letter"):
         book.chapters("***\n\n---")
