@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +30,7 @@ LOG = "run.log"
 OK, FAILED, STOPPED, RUNNING, WAITING = "ok", "failed", "stopped", "running", "waiting"
 _GRACE = 60.0  # seconds that training has to save after SIGTERM
 _POLL = 0.2
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in a traceback
 
 
 def path(sweep: Path, name: str) -> Path:
@@ -196,4 +198,5 @@ def traceback(sweep: Path, name: str, lines: int = 40) -> str:
     """The last lines that a point printed, wherever its log lies by now."""
     folder = read(sweep, name)["folder"]
     log = Path(folder) / LOG if folder and (Path(folder) / LOG).exists() else path(sweep, name).with_suffix(".log")
-    return "\n".join(log.read_text(encoding="utf8", errors="replace").splitlines()[-lines:]) if log.exists() else ""
+    text = log.read_text(encoding="utf8", errors="replace") if log.exists() else ""
+    return "\n".join(_COLOUR.sub("", text).splitlines()[-lines:])

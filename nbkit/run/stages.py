@@ -23,7 +23,7 @@ from nbkit.base import record, workspace
 from nbkit.base.params import Params, ParamsError
 from nbkit.base.record import RunBusyError, read_json, write_json
 from nbkit.run import changes, modules, points
-from nbkit.run.notebook import find, params_class
+from nbkit.run.notebook import find, from_yaml, params_class
 
 _POLL = 0.2  # seconds
 _KNOWN = ("preset", "stages")
@@ -162,7 +162,7 @@ def _stage(name: str, spec: Mapping[str, Any], preset: str | None, above: Mappin
         if cls.field(parameter).type is not str or parameter in values:
             raise PipelineError(f"stage {name} takes {parameter}, which wants to be a text and to have no other value")
     used = spec.get("preset") or (preset if preset in cls.PRESETS else None)
-    config = cls.preset(used, **values) if used else cls.from_dict(values)
+    config = from_yaml(cls, used, values)
     inputs = tuple((home / Path(one).expanduser()).resolve() for one in spec.get("inputs") or [])
     if missing := [one for one in inputs if not one.exists()]:
         raise PipelineError(f"stage {name} wants inputs that are there, got {missing[0]}; paths start at {home}")

@@ -24,98 +24,22 @@ import argparse
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbkit.base import colab, record
-from nbkit.base.amounts import duration
-from nbkit.base.record import Record, RunBusyError, write_json
-from nbkit.run import engines, modules, points
-from nbkit.run.data import table
+from nbkit.base.record import RunBusyError, write_json
+from nbkit.run import engines, points
 from nbkit.run.sweep_file import Sweep, SweepError, read
+from nbkit.run.sweep_result import Result, best_of, changes, row_of
 
 __all__ = ["Result", "Sweep", "SweepError", "cancel", "cancelling", "follow", "read", "run"]
 _POLL = 0.2
 _TICK = {True: 2.0, False: 60.0}  # seconds between two lines on what runs, where somebody looks and in a log
-
-
-@dataclass(repr=False)
-class Result:
-    """How a sweep stands: the points that are done, that failed (with the last line of each), and the rest."""
-
-    sweep: Sweep
-    states: list[dict[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, sweep: Sweep) -> Result:
-        """As it stands now."""
-        return cls(sweep, sweep.states())
-
-    @property
-    def done(self) -> int:
-        return sum(one["state"] == points.OK for one in self.states)
-
-    @property
-    def failed(self) -> list[int]:
-        return [number for number, one in enumerate(self.states) if one["state"] == points.FAILED]
-
-    def runs(self) -> dict[int, dict[str, Any]]:
-        """The row of each point that is done, as in the table of runs; {} for one that left no record."""
-        return {number: _row(one) for number, one in enumerate(self.states) if one["state"] == points.OK}
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """A line a point: number, what varies, state, time, run folder, what came out."""
-        measured, metric = self.runs(), self.sweep.best.removeprefix("-")
-        lines = [("point", *self.sweep.varied, "state", "time", "run", metric)]
-        for number, config in enumerate(self.sweep.points):
-            values = [str(getattr(config, name)) for name in self.sweep.varied]
-            value = measured.get(number, {}).get(metric)
-            shown = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-            lines.append((f"{number:03d}", *values, *self._state(number), shown))
-        return lines
-
-    def _state(self, number: int) -> tuple[str, str, str]:
-        one, key = self.states[number], self.sweep.key(number)
-        if one["state"] != points.RUNNING:
-            time_taken = duration(one["seconds"]) if one["seconds"] else "-"
-            return one["state"], time_taken, Path(one["folder"]).name or "-"
-        folder, step, last = points.progress(self.sweep.folder, key)
-        state = f"step {step:,} of {last:,}" if step and last else points.RUNNING
-        if not points.is_alive(one):
-            state = "cut off" if one["host"] == socket.gethostname() else f"{state}, on {one['host']}"
-        return state, duration(time.time() - one["started"]), folder.name if folder else "-"
-
-    def best(self) -> str:
-        """The best point in words; "" while no point has what tells it."""
-        return _best(self.sweep, self.runs())
-
-    def __repr__(self) -> str:
-        return "\n".join([table(self.rows()), "", f"{self.done} of {len(self.states)} done, in {self.sweep.folder}"])
-
-
-def _row(state: dict[str, Any]) -> dict[str, Any]:
-    from nbkit.evaluate import runs
-
-    with contextlib.suppress(ValueError, OSError):
-        return next(iter(runs.rows([Record.read(state["folder"])])[0]), {})
-    return {}
-
-
-def _best(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> str:
-    from nbkit.evaluate import runs
-
-    name = sweep.best.removeprefix("-")
-    known = [number for number in rows if runs.is_number(rows[number].get(name))]
-    if not known:
-        return ""
-    number = (max if sweep.best.startswith("-") else min)(known, key=lambda one: float(rows[one][name]))
-    return f"best {sweep.told(number)}: {name} {rows[number][name]:.4g}"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -207,7 +131,7 @@ def _ended(sweep: Sweep, number: int, future: engines.Future) -> dict[str, Any]:
         return state
     if points.is_alive(state):
         return state | {"error": f"it runs on, but nobody watches it ({error}); the same command waits for it"}
-    state |= {"state": points.FAILED, "error": f"its worker is gone: {type(error).__name__}: {error}"}
+    state |= {"state": points.FAILED, "error": f"what ran it gave up: {type(error).__name__}: {error}"}
     with contextlib.suppress(OSError):  # a full disk, which is what the error tells
         write_json(points.path(sweep.folder, sweep.key(number)), state)
     return state
@@ -286,7 +210,7 @@ def follow(sweep: Sweep, *, jobs: int = 0, scheduler: str = "", failed: bool = F
         def told(number: int, state: dict[str, Any]) -> None:
             nonlocal failures
             if state["state"] == points.OK:
-                rows[number] = _row(state)
+                rows[number] = row_of(state)
             failures += state["state"] == points.FAILED
             if state["error"] and state["state"] != points.STOPPED:
                 display.note(f"point {sweep.told(number)} {state['state']}: {state['error']}")
@@ -300,7 +224,10 @@ def follow(sweep: Sweep, *, jobs: int = 0, scheduler: str = "", failed: bool = F
                 display.aside = _aside(sweep, rows, failures)
                 display.refresh()
 
-        return run(sweep, jobs=jobs, scheduler=scheduler, failed=failed, told=told, tick=tick)
+        result = run(sweep, jobs=jobs, scheduler=scheduler, failed=failed, told=told, tick=tick)
+        display.aside = _aside(sweep, rows, failures)
+        display.end("finished" if result.done + len(result.failed) == len(sweep.points) else "interrupted")
+    return result
 
 
 def _aside(sweep: Sweep, rows: dict[int, dict[str, Any]], failures: int) -> str:
@@ -310,7 +237,7 @@ def _aside(sweep: Sweep, rows: dict[int, dict[str, Any]], failures: int) -> str:
         if number not in rows and (path := points.path(sweep.folder, sweep.key(number))).with_suffix(".log").exists():
             _, step, last = points.progress(sweep.folder, path.stem)
             parts += [f"{number:03d} at step {step:,} of {last:,}"] if step and last else []
-    return " · ".join([*parts, *filter(None, [_best(sweep, rows)])])
+    return " · ".join([*parts, *filter(None, [best_of(sweep, rows)])])
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -325,7 +252,7 @@ def _command(arguments: argparse.Namespace) -> int:
             return 0
         before = Result.of(sweep)
         print(f"{sweep.name}: {len(sweep.points)} points, {before.done} of them done before")
-        print("".join(f"{line}\n" for line in _changes(before)), end="", flush=True)
+        print("".join(f"{line}\n" for line in changes(before)), end="", flush=True)
         how = {"jobs": arguments.jobs, "scheduler": arguments.scheduler, "failed": arguments.failed}
         result = follow(sweep, **how)
     except (ValueError, RunBusyError, OSError) as error:
@@ -337,17 +264,3 @@ def _command(arguments: argparse.Namespace) -> int:
     if left := len(sweep.points) - result.done - len(result.failed):
         print(f"{left} not run to their end; the same command goes on with them")
     return 0 if result.done == len(sweep.points) else 1
-
-
-def _changes(result: Result) -> Iterator[str]:
-    """What has become of points that were done before: their run folder is gone, or the code is another one now."""
-    code = modules.fingerprint(result.sweep.notebook)
-    done = {f"{n:03d}": Path(one["folder"]) for n, one in enumerate(result.states) if one["state"] == points.OK}
-    if gone := [told for told, folder in done.items() if not folder.exists()]:
-        yield f"run again, since their run folders are gone: {', '.join(gone)}"
-    older = []
-    for told, folder in done.items():
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            older += [] if modules.was_made_by(Record.read(folder), code) else [told]
-    if older:
-        yield f"done by other code than there is now, and left so: {', '.join(older)}; repeat: 1 in fixed runs all anew"

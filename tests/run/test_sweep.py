@@ -115,7 +115,9 @@ def test_twelve_points_killed_twice_and_resumed(workshop, capfd):
     assert trace(workshop) == sorted(f"{seed} {rate}" for seed in range(5) for rate in (0.5, 0.25))
     told = capfd.readouterr().out
     assert "10 of 12 done" in told
-    assert "the planted failure" in (one.folder / "failures.txt").read_text()
+    failures = (one.folder / "failures.txt").read_text()
+    assert "RuntimeError: the planted failure" in failures
+    assert "\x1b" not in failures, "colours are for terminals"
     folder = Path(found.states[0]["folder"])
     assert {"run.ipynb", "run.log", "run.json", "config.json"} <= {path.name for path in folder.iterdir()}
     assert json.loads((folder / "run.json").read_text())["sweep"] == one.name
@@ -179,6 +181,7 @@ def test_points_that_are_added_join_those_that_are_done(workshop, quick, capsys)
     assert main(["sweep", str(more)]) == 0
     assert sorted(quick) == [0, 0, 1, 1, 2, 2]
     assert "6 points, 2 of them done before" in (told := capsys.readouterr().out)
+    assert "done after" in told
     assert "best 000 (rate 0.01, seed 0): best_val_loss 0.01" in told
     few = sweep.read(spec(workshop, random={"count": 1, "rate": [0.5], "seed": {"low": 40, "high": 50}}))
     assert few.points[0].seed >= 40, "a range of seeds is a parameter, not the seed of the draws"
@@ -203,14 +206,15 @@ def test_the_best_point_is_told_as_asked(workshop, quick):
     assert sweep.Result.of(sweep.read(spec(workshop, list=seeds, best="nothing"))).best() == ""
 
 
-def test_a_full_disk_fails_points_and_not_the_sweep(workshop, monkeypatch):
+def test_a_full_disk_fails_points_and_not_the_sweep(workshop, monkeypatch, capsys):
     def full(*_arguments, **_how):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(points, "run", full)
-    result = sweep.run(sweep.read(spec(workshop, list=[{"seed": 1}, {"seed": 2}])))
+    result = sweep.follow(sweep.read(spec(workshop, list=[{"seed": 1}, {"seed": 2}])))
     assert result.failed == [0, 1]
     assert "No space left" in result.states[0]["error"]
+    assert "done after" in str(capsys.readouterr().out), "whatever became of the points, the sweep is through"
 
 
 def test_other_code_since_is_told(workshop, quick, capsys, monkeypatch):
