@@ -219,7 +219,7 @@ def growth(found: Findings) -> Measured | Missing:
     if found.long is None:
         return NOBODY
     rate = float(found.long.spoken.mean())
-    value = _hundred(glow_measures.growth(found.long, found.config.seed))
+    value = _hundred(glow_measures.growth(found.long))
     lost = f"too little trained to say: {rate:.0%} of the characters are lost" if rate > UNDERSTOOD else ""
     return value._replace(told=f"{_told(value)} points for 100 characters more", differs=lost)
 

@@ -169,6 +169,8 @@ def test_growth_is_that_beyond_recordings():
     worse = steady._replace(spoken=steady.spoken * 1.5)
     assert glow_measures.growth(worse).value == pytest.approx(0.05)
     assert verdicts(found(long=worse))["character errors"] == "does not hold"
+    few = steady._replace(spoken=steady.spoken + 0.05 * np.array([1, -1, 1, 1, -1, -1]))
+    assert verdicts(found(long=few))["character errors"] == "open", "six texts that scatter decide nothing"
     lost = steady._replace(spoken=none + 0.9)
     assert verdicts(found(long=lost))["character errors"] == "open"
 
