@@ -128,7 +128,9 @@ def _ended(sweep: Sweep, number: int, future: engines.Future) -> dict[str, Any]:
         error = lost
     state = points.read(sweep.folder, sweep.key(number))
     if error is None:
-        return state
+        cut = state["state"] in (points.WAITING, points.RUNNING) and not (sweep.folder / points.CANCEL).exists()
+        told = "what ran it is gone, as when a Dask scheduler dies; the same command goes on"
+        return state | ({"error": told} if cut else {})
     if points.is_alive(state):
         return state | {"error": f"it runs on, but nobody watches it ({error}); the same command waits for it"}
     state |= {"state": points.FAILED, "error": f"what ran it gave up: {type(error).__name__}: {error}"}

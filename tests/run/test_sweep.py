@@ -217,6 +217,13 @@ def test_a_full_disk_fails_points_and_not_the_sweep(workshop, monkeypatch, capsy
     assert "done after" in str(capsys.readouterr().out), "whatever became of the points, the sweep is through"
 
 
+def test_a_cluster_that_forgets_a_point_is_told_and_the_point_waits(workshop, monkeypatch, capsys):
+    monkeypatch.setattr(points, "run", lambda *arguments, **how: None)
+    result = sweep.follow(sweep.read(spec(workshop, list=[{"seed": 1}])))
+    assert (result.done, result.failed, result.states[0]["state"]) == (0, [], points.WAITING)
+    assert "the same command goes on" in capsys.readouterr().out
+
+
 def test_other_code_since_is_told(workshop, quick, capsys, monkeypatch):
     file = spec(workshop, list=[{"seed": 1}])
     assert main(["sweep", str(file)]) == 0
