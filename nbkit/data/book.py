@@ -40,6 +40,7 @@ _NO_END = re.compile(  # 1. J. Dr. p.m.
     r"(?:^|[\s\"'“‘(])(?:(?:\d{1,3}|[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|St|Prof|vs)\.\s+.?|No\.\s+\d)$"
 )
 _VERSE = 30  # characters of the longest line of a poem
+_HANJA = re.compile(r"(?<=[가-힣])[(（〔\[][\u3400-\u9fff\uf900-\ufaff·,\s]+[)）〕\]]")
 _LETTER = re.compile(r"[^\W_]")
 _SPACE = re.compile(r"\s+")
 _CLAUSE = re.compile(r"[,;:、，]\s+")
@@ -216,11 +217,11 @@ class Glossary:
     words: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, text: str) -> Said:
-        """A text with its words replaced."""
+        """A text with its words replaced. Hanja in brackets behind what they write, as in 한자(漢字), are not said."""
         pieces = [Piece(character, place, place + 1) for place, character in enumerate(text)]
-        if not self.words:
-            return Said(text, pieces)
-        pieces = rewrite(pieces, self._pattern, lambda found: _fitted(self.words[found[1]], found[2] or ""))
+        pieces = rewrite(pieces, _HANJA, lambda found: "")
+        if self.words:
+            pieces = rewrite(pieces, self._pattern, lambda found: _fitted(self.words[found[1]], found[2] or ""))
         return Said(text_of(pieces), pieces)
 
     @functools.cached_property

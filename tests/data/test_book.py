@@ -189,6 +189,14 @@ def test_places_of_words_know_what_is_said():
     ]
 
 
+def test_hanja_behind_what_they_write_are_shown_and_not_said():
+    text = "제주(濟州)가 한자(漢字)를(을) 쓴다(漢)."
+    said = Glossary({"제주": "탐라섬", "한자": "글"}).say(text)
+    assert said.text == "탐라섬이 글을(을) 쓴다."
+    assert [spoken for *_, spoken in book.word_places(text, said)] == ["탐라섬이", "글을(을)", "쓴다."]
+    assert Glossary().say("漢字 (漢字)").text == "漢字 (漢字)"
+
+
 @pytest.mark.parametrize(
     ("lines", "told"),
     [("할머니 할망", "a tab"), ("가\t나\t다", "a tab"), ("가\t나\n가\t다", "second time"), ("가\t", "a tab")],
