@@ -22,6 +22,7 @@ from nbkit.views.player import Sound
 
 Wave = np.ndarray
 MEASURES = {"mcd": "MCD, dB", "f0_rmse": "F0, cents", "voicing_error": "voicing", "pace": "pace", "cer": "CER"}
+FAULTS = ("recording", "longest pause, s", "silence at the ends, s", "clipped", "said again, s", "letters a second")
 AS_IT_IS, HARMLESS = "as it is", ("half as loud", "5 ms later")
 SURE = 0.99  # of the interval by which a measure is said to have noticed: there are some thirty of them
 _NEAREST = {"jje": "ko"}  # of a language that Whisper does not know, the one that is most like it
@@ -301,6 +302,15 @@ def spread(rows: int, count: int) -> list[int]:
 
 
 def faulty(bench: Bench) -> list[tuple[str | float, ...]]:
-    """A line for each recording: what is plainly wrong with it; the longest pause first."""
-    found = [(row.id, *sound.faults(wave, bench.spec)) for row, wave in zip(bench.rows, bench.waves)]
+    """A line for each recording, under FAULTS: what is plainly wrong with it; the longest pause first."""
+    found = [
+        (row.id, *sound.faults(wave, bench.spec), round(pace(bench, row, wave), 1))
+        for row, wave in zip(bench.rows, bench.waves)
+    ]
     return sorted(found, key=lambda line: -float(line[1]))
+
+
+def pace(bench: Bench, row: Utterance, wave: Wave) -> float:
+    """Letters a second, in Korean syllables, numbers as they are read: far from the others, the text is another one."""
+    said = recognise.normalised(row.text, bench.dataset.language).replace(" ", "")
+    return sound.speaking_rate(wave, bench.spec.rate, len(said))

@@ -125,3 +125,4 @@ def test_every_recording_has_a_line_of_faults(bench):
     assert {line[0] for line in lines} == {row.id for row in bench.rows}
     assert lines[0][1] >= lines[-1][1]
     assert all(line[3] == 0 for line in lines)
+    assert all(len(line) == len(evaluate_speech.FAULTS) and 3 < float(line[5]) < 10 for line in lines), "syllables"
