@@ -16,20 +16,27 @@ from nbkit.base.remarks import Remarks
 from nbkit.run.data import table
 
 SHORT = ("run", "state", "step")  # what every table begins with
+COLUMNS = (
+    "Columns are what `nbkit runs show RUN` lists: run, task, state, step, sweep, tags; each parameter, as "
+    "learning_rate; what came out, as val_loss and best_val_loss. Conditions compare with = != < <= > >=, and ~ for "
+    "`contains`; all of them have to hold."
+)
 _BESIDE = 4  # so many runs stand beside each other; more of them below
 
 
 def add_actions(actions: Any) -> None:
     """Add them to `nbkit runs`."""
     action = actions.add_parser("show", help="all that is known of one run")
-    action.add_argument("run", metavar="RUN")
+    action.add_argument("run", metavar="RUN", help="its name, or how only this one begins")
     action.set_defaults(call=_told(_show))
 
     action = actions.add_parser("compare", help="in what two or more runs differ, and what came of it")
-    action.add_argument("runs", nargs="+", metavar="RUN")
+    action.add_argument("runs", nargs="+", metavar="RUN", help="names, or how they begin")
     action.set_defaults(call=_told(_compare))
 
-    action = actions.add_parser("export", help="one table of all runs, or of those that meet conditions")
+    action = actions.add_parser(
+        "export", help="one table of all runs, or of those that meet conditions", epilog=COLUMNS
+    )
     choosing(action)
     action.add_argument("-o", dest="output", metavar="FILE", help="ending in .csv, .md or .parquet; else it is printed")
     action.add_argument("--columns", nargs="+", metavar="NAME", help="these columns only")
@@ -37,15 +44,17 @@ def add_actions(actions: Any) -> None:
 
     action = actions.add_parser("tag", help="put tags on a run, or take them off")
     action.add_argument("run", metavar="RUN")
-    action.add_argument("tags", nargs="*", metavar="TAG")
-    action.add_argument("--remove", nargs="+", default=[], metavar="TAG")
+    action.add_argument("tags", nargs="*", metavar="TAG", help="a word each; `nbkit runs list --where tags~TAG`")
+    action.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these off")
     action.set_defaults(call=_told(_tag))
 
     action = actions.add_parser(
-        "note", help="write down what was expected of a run, what came of it, or a line of text"
-    )
+        "note", help="write down what was expected of a run, what came of it, or a line of text",
+        epilog="Without text it shows what was written. `nbkit run NOTEBOOK --hypothesis TEXT --expectation TEXT` says "
+        "it before the run starts.",
+    )  # fmt: skip
     action.add_argument("run", metavar="RUN")
-    action.add_argument("text", nargs="?", default="", metavar="TEXT")
+    action.add_argument("text", nargs="?", default="", metavar="TEXT", help="a line that is kept with its time")
     for name, help in (("hypothesis", "what is believed"), ("expectation", "what the run should show then"),
                        ("verdict", "what it did show")):  # fmt: skip
         action.add_argument(f"--{name}", metavar="TEXT", help=help)

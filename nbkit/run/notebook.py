@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ import nbkit
 from nbkit.base import workspace
 from nbkit.base.params import Params, ParamsError
 from nbkit.base.record import run_hash, write_json
+from nbkit.base.remarks import Remarks
 
+BEFORE = {  # what is said of a run before it has ended
+    "hypothesis": "what is believed, kept with the run from its start on",
+    "expectation": "what the run should show then; `nbkit runs note RUN --verdict TEXT` says later what it did show",
+}
 _GUARD = "\0"  # no word of a command line can hold it
 
 
@@ -27,6 +33,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--preset", metavar="NAME", help="start from named values, as smoke")
     add_values(parser)
     parser.add_argument("-o", dest="outputs", metavar="FOLDER", help="write below FOLDER instead of outputs/")
+    for name, help in BEFORE.items():
+        parser.add_argument(f"--{name}", default="", metavar="TEXT", help=help)
     parser.add_argument("-h", "--help", action="store_true", help="with a notebook: its parameters and presets too")
     parser.set_defaults(call=lambda arguments: _command(parser, arguments))
 
@@ -92,10 +100,11 @@ def from_yaml(cls: type[Params], preset: str | None, values: Mapping[str, Any]) 
     return cls.preset(preset, **parsed) if preset else cls.from_dict(parsed)
 
 
-def run(notebook: Path, config: Params, preset: str | None = None) -> int:
+def run(notebook: Path, config: Params, preset: str | None = None, **said: str) -> int:
     """Execute a notebook and keep it, with run.json, in its run folder.
 
     The folder is that of the record which the notebook opens; without one it is named after notebook and parameters.
+    What is `said` of it, hypothesis and expectation, is kept with it as soon as the folder is known.
     Returns the exit status: 0 only where every cell ran.
     """
     from nbkit.run import execute
@@ -117,6 +126,7 @@ def run(notebook: Path, config: Params, preset: str | None = None) -> int:
         if not announced and pointer.exists() and (folder := pointer.read_text(encoding="utf-8")):
             announced.append(Path(folder))
             write_json(announced[0] / "run.json", state)
+            _say(announced[0], said)
             if told:
                 write_json(Path(told), {"state": "running", "folder": folder})
 
@@ -136,6 +146,13 @@ def run(notebook: Path, config: Params, preset: str | None = None) -> int:
         write_json(Path(told), {**ending, "folder": str(folder)})
     print(f"{execute.report(outcome, executed)}\n{executed}", file=sys.stderr if outcome.code else sys.stdout)
     return outcome.code
+
+
+def _say(folder: Path, said: Mapping[str, str]) -> None:
+    """Keep with a run what is said of it before it ends; what was said in an earlier session stays."""
+    before = Remarks.read(folder)
+    if new := {name: text for name, text in said.items() if text and not getattr(before, name)}:
+        replace(before, **new).write(folder)
 
 
 def _forget_the_dead(folder: Path) -> None:
@@ -177,4 +194,4 @@ def _command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
         return 2
     if arguments.outputs:
         os.environ["NBKIT_OUTPUTS"] = str(Path(arguments.outputs).resolve())
-    return run(notebook, config, arguments.preset)
+    return run(notebook, config, arguments.preset, **{name: getattr(arguments, name) for name in BEFORE})

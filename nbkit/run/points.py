@@ -97,6 +97,7 @@ def _start(sweep: Path, name: str, point: dict[str, Any], environment: Mapping[s
     outcome = path(sweep, name).with_suffix(".outcome")
     outcome.unlink(missing_ok=True)
     words = [word for key, value in point["parameters"].items() for word in ("-p", key, _word(value))]
+    words += [f"--{key}={text}" for key, text in point.get("said", {}).items() if text]
     command = [sys.executable, "-m", "nbkit.run", "run", point["notebook"], *words]
     told = {"NBKIT_OUTCOME": str(outcome), "NBKIT_SWEEP": sweep.name, "PYTHONUNBUFFERED": "1"}
     with path(sweep, name).with_suffix(".log").open("ab") as log:

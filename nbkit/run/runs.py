@@ -26,12 +26,13 @@ _SECONDS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 def add_parser(subparsers: Any) -> None:
     """Add `runs` to the command line."""
-    parser = subparsers.add_parser("runs", help="list runs, bring them back from the mirror, make room")
+    parser = subparsers.add_parser("runs", help="list and compare runs, note what they show, make room")
     _json(parser, False)
     parser.set_defaults(call=_told(_list))
     actions = parser.add_subparsers(metavar="ACTION")
 
-    action = actions.add_parser("list", help="all runs, here and on the mirror; what `nbkit runs` does alone")
+    action = actions.add_parser("list", help="all runs, here and on the mirror; what `nbkit runs` does alone",
+                                epilog=compare.COLUMNS)  # fmt: skip
     _json(action, argparse.SUPPRESS)
     compare.choosing(action)
     action.set_defaults(call=_told(_list))

@@ -10,6 +10,7 @@ rates.yaml:
   retries: 1                     # further tries of a point that fails; 0
   minutes: 30                    # of each try; 0 for no limit
   best: best_val_loss            # what tells the best point, the least; -val_accuracy takes the greatest
+  hypothesis: "..."              # optional, as expectation: what each run carries from its start on
 
 nbkit sweep rates.yaml             run what is not done; after an interruption, or with points added, the same again
 nbkit sweep rates.yaml --status    how it stands, from any terminal
@@ -112,7 +113,7 @@ def _prepare(sweep: Sweep, failed: bool) -> list[int]:
         gone = state["state"] == points.OK and not Path(state["folder"]).exists()
         again = state["state"] == points.STOPPED or gone or (failed and state["state"] == points.FAILED)
         if "parameters" not in state or again:
-            asked = {"notebook": str(sweep.notebook), "parameters": config.as_dict()}
+            asked = {"notebook": str(sweep.notebook), "parameters": config.as_dict(), "said": dict(sweep.said)}
             state |= {**asked, "state": points.WAITING, "error": "", "folder": "", "seconds": 0.0}
             write_json(points.path(sweep.folder, key), state)
         if state["state"] in (points.WAITING, points.RUNNING):

@@ -9,17 +9,17 @@ import math
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbkit.base import workspace
 from nbkit.base.params import Params
 from nbkit.run import points
-from nbkit.run.notebook import find, from_yaml, params_class
+from nbkit.run.notebook import BEFORE, find, from_yaml, params_class
 
 WAYS = ("grid", "list", "random")
-_KNOWN = ("name", "notebook", "preset", "fixed", "retries", "minutes", "best", *WAYS)
+_KNOWN = ("name", "notebook", "preset", "fixed", "retries", "minutes", "best", *BEFORE, *WAYS)
 
 
 class SweepError(ValueError):
@@ -31,6 +31,7 @@ class Sweep:
     """A checked sweep: its folder, and what each point changes and takes.
 
     best   the column of the table of runs that tells which point is best, the least; with "-" before it the greatest
+    said   hypothesis and expectation, which each of its runs carries from its start on
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Sweep:
     retries: int = 0
     minutes: float = 0.0
     best: str = "best_val_loss"
+    said: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -92,6 +94,7 @@ def read(file: str | Path | Mapping[str, Any]) -> Sweep:
     return Sweep(
         workspace.outputs() / "sweeps" / f"{name}-{digest}", notebook, configs, varied,
         int(_number(spec, "retries")), _number(spec, "minutes"), str(spec.get("best") or Sweep.best),
+        {name: str(spec[name]) for name in BEFORE if spec.get(name)},
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ import yaml
 import nbkit
 from nbkit.base.params import ParamsError
 from nbkit.base.record import Record, RunBusyError, write_json
+from nbkit.base.remarks import Remarks
 from nbkit.run import engines, points, sweep
 from nbkit.run.__main__ import main
 from nbkit.run.sweep import SweepError
@@ -47,6 +48,7 @@ from nbkit.base.record import Record
 from settings_of_sweep import Point
 config = Point.from_notebook(globals())
 with Record.open("point", config, "data") as run:
+    print("open", flush=True)
     if config.stop_at:
         run.log({"step": 120, "split": "train", "seconds": 0.1})
         print("step 120", flush=True)
@@ -143,11 +145,13 @@ def test_the_same_through_a_cluster(workshop):
 
 
 def test_a_signal_lets_points_go_and_a_later_call_goes_on(workshop):
-    file = spec(workshop, list=[{"seed": 1}, {"seed": 2}], fixed={"seconds": 30.0})
+    file = spec(workshop, list=[{"seed": 1}, {"seed": 2}], fixed={"seconds": 30.0}, hypothesis="- 같이 = 가치")
     command = [sys.executable, "-m", "nbkit.run", "sweep", str(file), "--jobs", "1"]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     one = sweep.read(file)
     until(lambda: list((workshop / "outputs/runs").glob("point-*/config.json")))
+    (folder,) = (workshop / "outputs/runs").glob("point-*")
+    until(lambda: Remarks.read(folder).hypothesis == "- 같이 = 가치")
     running.send_signal(signal.SIGHUP)
     assert running.wait(60) == 1
     assert [state["state"] for state in one.states()] == ["stopped", "waiting"]
