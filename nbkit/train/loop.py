@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import json
 import math
 import signal
@@ -190,13 +191,12 @@ class _Run:
             if asked and not (last and asked == "time"):
                 reason = asked
                 break
-        message = {
-            "finished": "reached stop_at",
-            "time": f"stopped after {config.minutes:g} minutes, run again to go on",
-        }
-        message["signal"] = f"{signals.name or 'a signal to another process'}; saved, run again to go on"
-        state = {"finished": "finished", "time": "paused", "signal": "interrupted"}[reason]
-        self.run.status(state, step=self.step, message=message[reason])
+        state, message = {
+            "finished": ("finished", "reached stop_at"),
+            "time": ("paused", f"stopped after {config.minutes:g} minutes, run again to go on"),
+            "signal": ("interrupted", f"{signals.name or 'a signal to another process'}; saved, run again to go on"),
+        }[reason]
+        self.run.status(state, step=self.step, message=message)
         self.display.end(state)
         self._note_kernels()
         self._wait_for_the_mirror(SECONDS_TO_LEAVE if reason == "signal" else SECONDS_TO_END, signals)
@@ -275,7 +275,7 @@ class _Run:
         generators = [self.task.losses(self.modules, part, step) for part in parts]
         sums: dict[str, Tensor] = {}
         row: dict[str, Any] = {"step": step, "split": "train", "amount": {name: int(totals[name]) for name in amount}}
-        for phase in range(1_000_000):
+        for phase in itertools.count():
             name = None
             for micro, losses in enumerate(generators):
                 torch.manual_seed(seeds.key(config.seed, "step", step, phase, micro, self.rank))
@@ -312,9 +312,8 @@ class _Run:
         norm = float(_clip(how))
         for group in optimizer.param_groups:
             group["lr"] = how.rate(step)
-        if (
-            math.isfinite(norm) or self.accelerator.scaler is not None
-        ):  # the scaler skips by itself, and lowers its scale
+        scaled = self.accelerator.scaler is not None  # a scaler skips by itself, and lowers its scale
+        if math.isfinite(norm) or scaled:
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if math.isfinite(norm):
