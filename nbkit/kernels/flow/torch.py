@@ -2,6 +2,8 @@
 
 On a CPU, ActNorm and mask are one pass each, and the matrix goes over groups of channels. Elsewhere all coefficients
 become one matrix [C, C], mostly zeros: a GPU has arithmetic to spare, and reads and writes less so.
+
+Source: paper_notes/glow.md#mixing
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ decisions become one word a frame, and the scores of the frames to come are fetc
 first import and cached on disk. Items of the batch are shared by Python threads, not by numba's own: those set OpenMP's
 number of threads for the whole process, which changes the last bits of torch's convolutions from then on.
 
-What was tried and what each of it gave stands in EXPERIMENTS.md.
+What was tried and what each of it gave stands in EXPERIMENTS.md. Source: paper_notes/glow_tts.md#search
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 What does not depend on the samples is multiplied before them (folded.py), some samples at once. What is left is bound
 by reading weights, so each serves all rows of the batch (panels.py), and those of a large network, which no cache near
 the processor holds, are kept in 16 bits. What that gave stands in EXPERIMENTS.md.
+
+Source: paper_notes/wavernn.md#folding-the-input-layer
 """
 
 from __future__ import annotations

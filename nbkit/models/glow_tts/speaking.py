@@ -9,7 +9,7 @@ What the modules compute from latent to mel, with these identities:
 - What a layer skips to the end passes linear maps only: its gates times one matrix are added to shift and log scale.
 
 Frames lie apart by their place in a tile of 6: [6, T, C], frame 6 t + p at [p, t]. Then neither transform of F(6, 5)
-moves anything, and all else does not ask for the order of frames.
+moves anything, and all else does not ask for the order of frames. Source: paper_notes/glow_tts.md#decoder
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     loaded = load("kobert-base-v1")                            a folder of transformers
     loaded = load("pytorch_kobert_2439f391a6.params")          weights alone, of PyTorch, MXNet or safetensors
 
-What a file is its content tells, not its name.
+What a file is its content tells, not its name. Source: paper_notes/kobert.md#weights
 """
 
 from __future__ import annotations
