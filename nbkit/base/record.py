@@ -52,6 +52,15 @@ def read_json(path: Path, default: Any = None) -> Any:
     return json.loads(path.read_text(encoding="utf8")) if path.exists() else default
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`, empty where there is none that can be read: for what can be made again."""
+    try:
+        found = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def run_hash(task: str, identity: dict[str, object], data_fingerprint: str) -> str:
     """Eight hexadecimal digits for what decides the result of a run."""
     text = json.dumps([task, identity, data_fingerprint], sort_keys=True, ensure_ascii=False)

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nbkit.base import workspace
-from nbkit.base.record import write_json
-from nbkit.data.disk import hash_of, read_json
+from nbkit.base.record import read_object, write_json
+from nbkit.data.disk import hash_of
 from nbkit.data.meter import Meter
 
 
@@ -21,7 +21,7 @@ def hashes(folder: Path, files: Iterable[Path]) -> dict[Path, str]:
     raises  FileNotFoundError
     """
     memory = _memory(folder)
-    known, answer, new = read_json(memory), {}, {}
+    known, answer, new = read_object(memory), {}, {}
     for path in files:
         found = path.stat()
         entry = known.get(str(path))

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbkit.base import workspace
-from nbkit.base.record import write_json
+from nbkit.base.record import read_object, write_json
 from nbkit.data import disk, shards, text_sets
 from nbkit.data.corpus_workers import Workers
-from nbkit.data.disk import DataError, disk_full, read_json
+from nbkit.data.disk import DataError, disk_full
 from nbkit.data.shards import Tokens
 from nbkit.data.tokenizer import Tokenizer
 
@@ -189,7 +189,7 @@ def _finish(folder: Path, paths: list[Path], source: str) -> None:
 
 def _about(folder: Path) -> dict[str, Any]:
     """What the mark says, where all files are there in full length; else {}."""
-    about = read_json(folder / MARK)
+    about = read_object(folder / MARK)
     if not about:
         return {}
     sizes = {folder / STARTS: 8 * (about["lines"] + 1), folder / DOCUMENTS: 8 * (about["documents"] + 1)}

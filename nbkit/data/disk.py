@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from nbkit.base import workspace
 from nbkit.base.amounts import size
@@ -69,12 +67,3 @@ def hash_of(path: Path, progress: Callable[[int], None] = lambda _: None, algori
             digest.update(piece)
             progress(len(piece))
     return digest.hexdigest()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, empty where there is none that can be read."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from nbkit.base import workspace
-from nbkit.base.record import write_json
+from nbkit.base.record import read_object, write_json
 from nbkit.data import content, disk, schema, unpack
-from nbkit.data.disk import DataError, read_json
+from nbkit.data.disk import DataError
 from nbkit.data.download import Received, download, drive_id
 from nbkit.data.schema import UNKNOWN, Archive, Download, Manifest
 from nbkit.data.transfer import FILE
@@ -22,7 +22,7 @@ from nbkit.data.unpack import MARK
 
 def pinned(manifest: Manifest) -> Manifest:
     """The manifest with the hashes of first fetches where it has none of its own."""
-    pins = read_json(_pins_path())
+    pins = read_object(_pins_path())
     pin = pins.get(manifest.name)
     if pin and manifest.archive and manifest.archive.sha256 == UNKNOWN:
         archive = dataclasses.replace(manifest.archive, size=pin["size"], sha256=pin["sha256"])
@@ -41,7 +41,7 @@ def _with_pin(part: Download, pin: dict | None) -> Download:
 
 def is_fetched(manifest: Manifest, folder: Path) -> bool:
     """Whether all that the manifest describes has arrived in `folder`."""
-    mark = read_json(folder / MARK)
+    mark = read_object(folder / MARK)
     if manifest.downloads:
         return all(_arrived(part, mark) for part in manifest.downloads)
     return bool(mark) and manifest.archive is not None and manifest.archive.sha256 in (UNKNOWN, mark.get("sha256"))
@@ -87,7 +87,7 @@ def fetch_files(manifest: Manifest, folder: Path, source: str) -> None:
             f"{manifest.name} consists of single files, so --from cannot be used; put {files} into a folder, and name "
             f"that folder as `folder` in {workspace.manifests() / (manifest.name + '.yaml')}"
         )
-    mark = read_json(folder / MARK)
+    mark = read_object(folder / MARK)
     for part in manifest.downloads:
         if not _arrived(part, mark):
             one = Archive(FILE, part.size, part.sha256)
@@ -105,7 +105,7 @@ def _download(name: str, sources: list[str], path: Path, archive: Archive, title
     try:
         return download(sources, path, archive, title=title)
     except DataError as error:
-        if name in read_json(_pins_path()) and "wanted sha256" in str(error):
+        if name in read_object(_pins_path()) and "wanted sha256" in str(error):
             error.add_note(
                 f"The hash was pinned at the first fetch, in {_pins_path()}; if the publisher changed the file for a "
                 "good reason, remove its entry there."
@@ -134,7 +134,7 @@ def _pin(name: str, got: Received) -> None:
     """Keep the hash of a first fetch for all later ones."""
     try:
         with disk.alone("pins.json", "bringing it"):
-            pins = read_json(_pins_path()) | {name: dataclasses.asdict(got)}
+            pins = read_object(_pins_path()) | {name: dataclasses.asdict(got)}
             write_json(_pins_path(), dict(sorted(pins.items())))
     except OSError as error:
         print(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from nbkit.base import colab
 from nbkit.base.amounts import size as shown_size
-from nbkit.base.record import write_json
-from nbkit.data.disk import need_space, read_json
+from nbkit.base.record import read_object, write_json
+from nbkit.data.disk import need_space
 from nbkit.data.meter import Meter
 from nbkit.data.schema import UNKNOWN, Archive
 
@@ -147,7 +147,7 @@ def _token_name(source: str) -> str:
 
 def _resumable(source: str, part: Path, archive: Archive) -> tuple[int, dict]:
     """How many bytes of an earlier try may be kept, and what is known of them."""
-    state = read_json(state_file(part))
+    state = read_object(state_file(part))
     if not part.exists():
         return 0, state
     same = state.get("source") == source and bool(state.get("tag"))

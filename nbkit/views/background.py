@@ -9,7 +9,6 @@ outputs/background/<notebook>-<hash8>/
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shlex
@@ -76,7 +75,7 @@ class Job:
 
     def outcome(self) -> dict[str, Any]:
         """What `nbkit run` said at its end; {} where it has not yet, or could not."""
-        return _read(self.folder / OUTCOME)
+        return record.read_object(self.folder / OUTCOME)
 
     def run_folder(self) -> Path | None:
         """The run folder, as soon as the notebook has opened it."""
@@ -91,7 +90,7 @@ class Job:
         return Path(self.about["run"]) if "run" in self.about else None
 
     def _note(self, name: str, value: Any) -> None:
-        known = _read(self.folder / JOB)
+        known = record.read_object(self.folder / JOB)
         if known.get("process") == self.about["process"]:  # another look at this run may have noted something too
             self.about |= known
         self.about[name] = value
@@ -100,7 +99,9 @@ class Job:
     def progress(self) -> tuple[int, int]:
         """The step that is done and the one at which it ends; (0, 0) while that is not known."""
         folder, last = self.run_folder(), self.about["parameters"].get("stop_at", 0)
-        return (int(_read(folder / record.STATUS).get("step", 0)), int(last)) if folder and last else (0, 0)
+        if not folder or not last:
+            return 0, 0
+        return int(record.read_object(folder / record.STATUS).get("step", 0)), int(last)
 
     def tail(self, count: int) -> list[str]:
         """The last lines that it printed, without colours."""
@@ -191,14 +192,5 @@ def _folder() -> Path:
 
 
 def _job(folder: Path) -> Job | None:
-    about = _read(folder / JOB)
+    about = record.read_object(folder / JOB)
     return Job(folder, about) if {"notebook", "parameters", "process", "created", "started"} <= about.keys() else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The JSON of a file; {} where it is not there, or another process left half of it."""
-    try:
-        found = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

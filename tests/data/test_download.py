@@ -22,6 +22,7 @@ import filelock
 import pytest
 
 from nbkit.base import workspace
+from nbkit.base.record import read_object
 from nbkit.data import disk, manifest, meter, transfer, unpack
 from nbkit.data.disk import DataError
 from nbkit.data.download import download, drive_id, kind_of
@@ -386,7 +387,7 @@ def test_unpacking_gives_the_files_and_their_hashes(tmp_path: Path):
     assert set(unpacked(tarred(tmp_path / "x.tar.gz", tarfile.TarInfo("a/._c.txt"), b"junk"))) == set()
     unpacked(tmp_path / "x.zip")
     assert (folder / "a" / "b.txt").read_bytes() == b"one"
-    assert disk.read_json(folder / unpack.MARK) == {"sha256": "x"}
+    assert read_object(folder / unpack.MARK) == {"sha256": "x"}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert os.listdir(folder.parent) == ["data"]
 
