@@ -214,11 +214,6 @@ def growth(found: Long) -> Measured:
     return slope(found.characters / 100, found.spoken - found.recorded)
 
 
-def unheld(voice: Voice, texts: Sequence[str]) -> int:
-    """How many tokens of the texts get no frame of their own, so that nobody could hear them."""
-    return sum(int((voice.synthesise(one).durations < 1).sum()) for one in texts)
-
-
 def boundary_errors(subject: Subject, most: int) -> list[np.ndarray]:
     """Seconds between found boundaries and true ones, an array a sentence, at most so many; [] where none is known."""
     chosen = (subject.task.validation or subject.task.train)[:most]
