@@ -135,6 +135,8 @@ def run(notebook: Path, config: Params, preset: str | None = None, **said: str) 
     heartbeat()
     folder = announced[0] if announced else workspace.runs() / name
     folder.mkdir(parents=True, exist_ok=True)
+    if not announced:
+        _say(folder, said)
     executed = folder / "run.ipynb"
     os.replace(working, executed)
     pointer.unlink(missing_ok=True)
