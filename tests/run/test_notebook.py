@@ -72,8 +72,11 @@ def test_a_notebook_that_runs_to_its_end(write, workshop, capfd):
         "import os; print(os.environ['NBKIT_HEADLESS'], os.getcwd())", "print(steps, rate, repr(word), shown)"
     )
     word = '007 "따옴표" it\'s \\n {braces} a=b'
-    assert main(["run", str(notebook), "--preset", "smoke", "-p", "word", word, "-p", "shown", "false"]) == 0
+    said = ["--expectation", "two steps"]
+    assert main(["run", str(notebook), "--preset", "smoke", "-p", "word", word, "-p", "shown", "false", *said]) == 0
     state, executed = status(workshop)
+    (remarks,) = (workshop / "outputs" / "runs").glob("tiny-*/remarks.json")
+    assert json.loads(remarks.read_text(encoding="utf8"))["expectation"] == "two steps"
     assert state["state"] == "ok"
     assert state["cell"] is None
     assert state["error"] == ""
@@ -121,10 +124,12 @@ def test_a_record_takes_the_notebook_in(write, workshop):
     opened = f"from pathlib import Path; import os; folder = Path({str(folder)!r}); folder.mkdir(parents=True)"
     point = "Path(os.environ['NBKIT_RUN_POINTER']).write_text(str(folder)); print('opened', flush=True)"
     look = "import time; time.sleep(0.5); print('now', (folder / 'run.json').read_text())"
-    assert main(["run", str(write(opened, point, look))]) == 0
+    say = "print((folder / 'remarks.json').read_text())"
+    assert main(["run", str(write(opened, point, look, say)), "--hypothesis", "더 빨리"]) == 0
     state, executed = status(workshop)
     assert state["state"] == "ok"
     assert (folder / "run.ipynb").exists()
+    assert '"hypothesis": "더 빨리"' in texts(executed), "it is there before anything came out"
     assert '"state": "running"' in texts(executed), "whoever is killed leaves word that it was at work"
 
 
