@@ -206,6 +206,8 @@ def test_the_best_point_is_told_as_asked(workshop, quick):
     result = sweep.run(sweep.read(spec(workshop, list=seeds)))
     assert result.best() == "best 001 (seed 1): best_val_loss 0.02"
     assert [row[-1] for row in result.rows()] == ["best_val_loss", "0.04", "0.02", "-", "1e+09"]
+    other = sweep.Result.of(sweep.read(spec(workshop, list=[seeds[2], *seeds[:2]], best="val_loss")))
+    assert other.best() == "best 002 (seed 1): val_loss 0.02", "the first one came to no number"
     assert sweep.Result.of(sweep.read(spec(workshop, list=seeds, best="-val_accuracy"))).best().startswith("best 001")
     assert sweep.Result.of(sweep.read(spec(workshop, list=seeds, best="nothing"))).best() == ""
 
