@@ -452,7 +452,7 @@ def test_what_cannot_be_added_is_told(home: Path, tmp_path: Path):
     with pytest.raises(DataError, match="nothing there"):
         own.add(str(tmp_path / "gone"), name="x")
     (tmp_path / "x.rar").write_bytes(b"Rar!")
-    with pytest.raises(DataError, match="unpack it yourself and add the folder"):
+    with pytest.raises(DataError, match="unpack it where it is packed"):
         own.add(str(tmp_path / "x.rar"))
     (folder / "list.txt").write_text("wavs/r9.wav|text\nwavs/r8.wav|text\n")
     with pytest.raises(DataError, match="no recording where its lines say: wavs/r9"):
