@@ -65,7 +65,7 @@ def add(
     elif path.is_file() and path.suffix.lower() in LISTS:
         found, folder = _best([_guess(path.parent, path, wanted)], path), path.parent
     else:
-        got = "a file of another kind; unpack it where it is packed, put the recordings and their list into a folder, add that"
+        got = "a file of another kind; unpack it where it is packed, and add the folder of recordings and list"
         got = got if path.is_file() else "nothing there; check the path"
         raise DataError(
             f"wanted a folder, a zip or tar, a list of texts ({' '.join(LISTS)}) or an address in Google Drive, got "
