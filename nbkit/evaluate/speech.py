@@ -31,16 +31,33 @@ def boundary_errors(
     truth        start and end of each segment, in seconds
     returns      [2 N] for the N segments that have tokens
     """
+    return np.abs(_offsets(durations, segment_of, truth, seconds_per_frame)).reshape(-1)
+
+
+def duration_errors(
+    durations: np.ndarray, segment_of: np.ndarray, truth: Sequence[tuple[float, float]], seconds_per_frame: float
+) -> np.ndarray:
+    """By how much each segment lasts longer than it should, in seconds, below 0 where it is shorter: [N].
+
+    The arguments are those of boundary_errors; where the segments lie does not matter here.
+    """
+    return np.diff(_offsets(durations, segment_of, truth, seconds_per_frame)).reshape(-1)
+
+
+def _offsets(
+    durations: np.ndarray, segment_of: np.ndarray, truth: Sequence[tuple[float, float]], seconds_per_frame: float
+) -> np.ndarray:
+    """How much later than they should both ends of the segments with tokens lie, in seconds: [N, 2]."""
     durations, segment_of = np.asarray(durations), np.asarray(segment_of)
     if durations.shape != segment_of.shape:
         raise ValueError(f"wanted one segment a token, got {durations.shape} durations and {segment_of.shape} segments")
     edges = boundaries(durations, seconds_per_frame)
-    errors = []
-    for segment, (start, end) in enumerate(truth):
-        held = np.flatnonzero(segment_of == segment)
-        if len(held):
-            errors += [abs(edges[held[0]] - start), abs(edges[held[-1] + 1] - end)]
-    return np.array(errors)
+    found = [
+        (edges[held[0]] - start, edges[held[-1] + 1] - end)
+        for segment, (start, end) in enumerate(truth)
+        if len(held := np.flatnonzero(segment_of == segment))
+    ]
+    return np.array(found, np.float64).reshape(-1, 2)
 
 
 def equal_shares(tokens: int, frames: int) -> np.ndarray:

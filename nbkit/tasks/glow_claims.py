@@ -106,6 +106,13 @@ class Findings:
         self.errors = glow_measures.boundary_errors(self.subject, self.config.sentences)
         return self.errors
 
+    def hold(self) -> list[tuple[str, str, str]]:
+        """Rows of a table: who tells how long sounds last, the median error in ms without its sign, and with it."""
+        held = glow_measures.held(self.subject, self.config.sentences)
+        named = {"this voice": held.foreseen, "one length for all": held.same}
+        both = {name: 1000 * np.concatenate(errors) for name, errors in named.items() if errors}
+        return [(name, f"{np.median(abs(one)):.1f}", f"{np.median(one):+.1f}") for name, one in both.items()]
+
     def spread_by_temperature(self) -> list[tuple[str, float, float, float]]:
         """Rows for a plot of intervals over sentences: temperature, cents, low, high; none of a voice that whispers."""
         if self.spread is None or self.whispers:

@@ -20,6 +20,7 @@ from nbkit.data import audio, pitch
 from nbkit.data.manifest import Utterance
 from nbkit.data.speech import Batch
 from nbkit.evaluate import bench, recognise
+from nbkit.evaluate import speech as measure
 from nbkit.evaluate.claims import Measured
 from nbkit.evaluate.recognise import Recogniser
 from nbkit.kernels.mas import maximum_path
@@ -219,6 +220,39 @@ def boundary_errors(subject: Subject, most: int) -> list[np.ndarray]:
     chosen = (subject.task.validation or subject.task.train)[:most]
     found = [subject.task.boundary_errors(subject.voice.model, example) for example in chosen]
     return [errors for errors in found if len(errors)]
+
+
+class Held(NamedTuple):
+    """By how much segments (phones, or words) last longer than in the recording, seconds, an array a sentence.
+
+    foreseen   as the voice would speak the sentence
+    same       if all segments were of one length, the mean of all true ones: the base camp
+    """
+
+    foreseen: list[np.ndarray]
+    same: list[np.ndarray]
+
+
+@torch.no_grad()
+def held(subject: Subject, most: int) -> Held:
+    """How long sounds last in the mouth of the voice, beside the truth; empty where the data set knows no times."""
+    task, model = subject.task, subject.voice.model
+    device = next(model.parameters()).device
+    foreseen, true = [], []
+    for example in (task.validation or task.train)[:most]:
+        segment_of, truth = task.segments(example)
+        spans = [times[1:] for times in truth]
+        tokens = torch.as_tensor(example.tokens, device=device)[None]
+        lengths = torch.tensor([tokens.shape[1]], device=device)
+        speakers = torch.tensor([example.speaker], device=device)
+        durations = model.synthesise(tokens, lengths, speakers, noise_scale=0.0).durations[0].cpu().numpy()
+        errors = measure.duration_errors(durations, segment_of, spans, task.seconds_per_frame)
+        if len(errors):
+            foreseen.append(errors)
+            said = np.isin(np.arange(len(spans)), segment_of)
+            true.append(np.diff(np.array(spans))[said, 0])
+    same = float(np.concatenate(true).mean()) if true else 0.0
+    return Held(foreseen, [same - one for one in true])
 
 
 class Share(NamedTuple):

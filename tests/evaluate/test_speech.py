@@ -20,6 +20,17 @@ def test_boundary_errors_of_words():
         speech.boundary_errors(durations, word_of[:2], truth, 0.01)
 
 
+def test_duration_errors_of_words_have_a_sign_and_do_not_ask_where_they_lie():
+    durations, word_of = np.array([10, 2, 8]), np.array([0, -1, 1])
+    truth = [(0.0, 0.1), (0.5, 0.6)]
+    errors = speech.duration_errors(durations, word_of, truth, 0.01)
+    np.testing.assert_allclose(errors, [-0.005, -0.02], atol=1e-12)  # the first frame of all begins at 0
+    np.testing.assert_allclose(speech.duration_errors(durations + 1, word_of, truth, 0.01), errors + 0.01, atol=1e-12)
+    assert len(speech.duration_errors(durations, np.full(3, -1), truth, 0.01)) == 0
+    with pytest.raises(ValueError, match="one segment a token"):
+        speech.duration_errors(durations, word_of[:2], truth, 0.01)
+
+
 def test_equal_shares():
     shares = speech.equal_shares(3, 10)
     assert shares.sum() == 10

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
 from nbkit.data.audio import MelSpec
 from nbkit.evaluate import bench, claims
@@ -201,3 +202,30 @@ def test_an_alignment_is_judged_by_the_medians_of_sentences():
 def test_a_run_is_asked_for_by_name():
     with pytest.raises(ValueError, match="wanted the name of a run"):
         glow_measures.subject("nothing")
+
+
+class Slow(torch.nn.Linear):
+    """Foresees 12 frames for each token, whatever it is."""
+
+    def synthesise(self, tokens, *_, noise_scale):
+        return SimpleNamespace(durations=torch.full(tokens.shape, 12))
+
+
+def test_durations_are_compared_with_true_ones_and_with_one_length():
+    frame = SPEC.hop / SPEC.rate
+    truth = [("가", 0.0, 10 * frame), ("나", 1.0, 1.0 + 20 * frame), ("다", 2.0, 3.0)]  # 다 has no token
+    example = SimpleNamespace(tokens=np.array([1, 2, 3]), speaker=0)
+    task = SimpleNamespace(
+        validation=[example], segments=lambda _: (np.array([0, -1, 1]), truth), seconds_per_frame=frame
+    )
+    subject = cast(Subject, SimpleNamespace(task=task, voice=SimpleNamespace(model=Slow(1, 1))))
+    held = glow_measures.held(subject, 5)
+    np.testing.assert_allclose(held.foreseen[0] / frame, [1.5, -8.0], atol=1e-6)  # the first frame of all begins at 0
+    np.testing.assert_allclose(held.same[0] / frame, [5.0, -5.0], atol=1e-6)
+    rows = Findings(GlowClaims(seconds=0.1), subject).hold()
+    assert rows[0] == ("this voice", f"{1000 * 4.75 * frame:.1f}", f"{-1000 * 3.25 * frame:+.1f}")
+    assert rows[1][:2] == ("one length for all", f"{1000 * 5 * frame:.1f}")
+    assert float(rows[1][2]) == 0.0
+    task.segments = lambda _: (np.full(3, -1), [])
+    assert glow_measures.held(subject, 5) == ([], [])
+    assert Findings(GlowClaims(seconds=0.1), subject).hold() == []
